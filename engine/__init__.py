@@ -1,0 +1,83 @@
+"""Moat's engine: everything but the faces. What is exported here is all that a face may use.
+
+Names load on first use, so that a command which only reads files never pays for Docker's or the
+proxy's libraries.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.audit import Entry as Entry
+    from engine.audit import Verdict as Verdict
+    from engine.audit import render_verdict as render_verdict
+    from engine.audit import verify_bundle as verify_bundle
+    from engine.doctor import CheckResult as CheckResult
+    from engine.doctor import CheckState as CheckState
+    from engine.doctor import fix_machine as fix_machine
+    from engine.doctor import run_checks as run_checks
+    from engine.errors import ApprovalNeeded as ApprovalNeeded
+    from engine.errors import MoatError as MoatError
+    from engine.errors import RunNotFound as RunNotFound
+    from engine.errors import UsageError as UsageError
+    from engine.events import GrantInfo as GrantInfo
+    from engine.events import GrantState as GrantState
+    from engine.events import LogLine as LogLine
+    from engine.events import ProviderInfo as ProviderInfo
+    from engine.events import RequestRecord as RequestRecord
+    from engine.events import RunInfo as RunInfo
+    from engine.events import RunState as RunState
+    from engine.events import timestamp as timestamp
+    from engine.granting import FoundToken as FoundToken
+    from engine.granting import find_token as find_token
+    from engine.granting import list_grants as list_grants
+    from engine.granting import list_providers as list_providers
+    from engine.granting import revoke_grant as revoke_grant
+    from engine.granting import save_grant as save_grant
+    from engine.granting import validate_token as validate_token
+    from engine.home import Home as Home
+    from engine.run.library import audit_entries as audit_entries
+    from engine.run.library import export_bundle as export_bundle
+    from engine.run.library import find_run as find_run
+    from engine.run.library import list_runs as list_runs
+    from engine.run.library import verify_run as verify_run
+    from engine.run.lifecycle import clean as clean
+    from engine.run.lifecycle import destroy_run as destroy_run
+    from engine.run.lifecycle import reap as reap
+    from engine.run.lifecycle import run_attached as run_attached
+    from engine.run.lifecycle import start_detached as start_detached
+    from engine.run.lifecycle import stop_run as stop_run
+    from engine.run.request import RunRequest as RunRequest
+    from engine.run.tail import LogTail as LogTail
+    from engine.run.tail import RequestTail as RequestTail
+    from engine.run.terminal import AgentIO as AgentIO
+
+_HOMES = {
+    "engine.audit": ("Entry", "Verdict", "render_verdict", "verify_bundle"),
+    "engine.doctor": ("CheckResult", "CheckState", "fix_machine", "run_checks"),
+    "engine.errors": ("ApprovalNeeded", "MoatError", "RunNotFound", "UsageError"),
+    "engine.events": (
+        "GrantInfo", "GrantState", "LogLine", "ProviderInfo", "RequestRecord", "RunInfo", "RunState", "timestamp",
+    ),
+    "engine.granting": (
+        "FoundToken", "find_token", "list_grants", "list_providers", "revoke_grant", "save_grant", "validate_token",
+    ),
+    "engine.home": ("Home",),
+    "engine.run.library": ("audit_entries", "export_bundle", "find_run", "list_runs", "verify_run"),
+    "engine.run.lifecycle": ("clean", "destroy_run", "reap", "run_attached", "start_detached", "stop_run"),
+    "engine.run.request": ("RunRequest",),
+    "engine.run.tail": ("LogTail", "RequestTail"),
+    "engine.run.terminal": ("AgentIO",),
+}  # fmt: skip
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> object:
+    module = _HOME_OF.get(name)
+    if module is None:
+        raise AttributeError(f"engine has no {name!r}")
+    return getattr(importlib.import_module(module), name)

@@ -1,0 +1,155 @@
+"""The one vocabulary: what a run writes down, what viewers read, what crosses the control socket.
+
+Everything here is a frozen msgspec struct, so it is the same in memory, in a file and on the socket.
+Times are RFC 3339 UTC text with `Z` and at most microseconds; durations are whole milliseconds; sizes
+are bytes. Readers ignore keys they do not know and writers leave out what is empty, so a newer Moat's
+files open in an older one.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import msgspec
+
+
+class RunState(StrEnum):
+    """A run moves down this list and never up."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    EXITED = "exited"  # the agent ended by itself, whatever its exit code
+    STOPPED = "stopped"  # a person or signal stopped it
+    FAILED = "failed"  # Moat could not run it
+    INTERRUPTED = "interrupted"  # the supervisor died; closed by the reaper
+
+    @property
+    def ended(self) -> bool:
+        return self in _ENDED
+
+
+_ENDED = frozenset({RunState.EXITED, RunState.STOPPED, RunState.FAILED, RunState.INTERRUPTED})
+
+
+class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`metadata.json`: who a run is and how far it got. Holds names, never a value."""
+
+    id: str
+    name: str
+    created_at: str
+    state: RunState = RunState.STARTING
+    agent: str = ""
+    workspace: str = ""
+    command: tuple[str, ...] = ()
+    image: str = ""
+    runtime: str = "docker"
+    sandbox: str = ""  # "gvisor" or "standard"
+    policy: str = "permissive"
+    grants: tuple[str, ...] = ()
+    profile: str = ""
+    interactive: bool = False
+    keep: bool = False
+    started_at: str = ""
+    ended_at: str = ""
+    exit_code: int | None = None
+    error: str = ""
+    supervisor_pid: int = 0
+    container_id: str = ""
+    network: str = ""
+
+
+class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of `network.jsonl`, redacted before it is built (formats.md, "Network files")."""
+
+    id: str
+    ts: str
+    method: str
+    url: str
+    host: str = ""
+    status_code: int = 0
+    duration_ms: int = 0
+    ttfb_ms: int = 0
+    bytes_in: int = 0  # from the upstream to the agent
+    bytes_out: int = 0  # from the agent to the upstream
+    decision: str = "allowed"  # or "denied"
+    rule: str = ""
+    grant: str = ""
+    request_headers: dict[str, str] = {}
+    response_headers: dict[str, str] = {}
+    request_body: str = ""
+    response_body: str = ""
+    error: str = ""
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """One line of `logs.jsonl`: what the agent printed, without its line end."""
+
+    ts: str
+    line: str
+    stream: str = "stdout"  # or "stderr"
+
+
+class ControlRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line to a run's `control.sock`. op: `ping`, `stop`, `kill`."""
+
+    op: str
+
+
+class ControlReply(msgspec.Struct, frozen=True, omit_defaults=True):
+    ok: bool
+    error: str = ""
+    state: str = ""
+
+
+class GrantState(StrEnum):
+    VALID = "valid"
+    EXPIRING = "expiring"  # within seven days
+    EXPIRED = "expired"
+    UNREADABLE = "unreadable"
+
+
+class GrantInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One stored grant as a viewer may see it: never the value."""
+
+    provider: str
+    profile: str = ""
+    title: str = ""
+    hosts: tuple[str, ...] = ()
+    state: GrantState = GrantState.VALID
+    source: str = ""  # where the value came from, e.g. "GITHUB_TOKEN", "gh auth token", "prompt"
+    account: str = ""  # what the service said when the value was validated
+    env: dict[str, str] = {}  # variable -> placeholder that a run gets
+    created_at: str = ""
+    expires_at: str = ""
+    last_used_at: str = ""
+    last_used_run: str = ""  # run id
+    problem: str = ""  # why it is unreadable
+
+
+class ProviderInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One row of the provider table."""
+
+    name: str
+    title: str
+    hosts: tuple[str, ...]
+    header: str
+    sources: tuple[str, ...] = ()  # environment variables and commands tried, in order
+    env: dict[str, str] = {}
+
+
+class GrantUse(msgspec.Struct, frozen=True):
+    """`usage.json` of a run is a map of grant name to this."""
+
+    last_used_at: str
+    uses: int
+
+
+def timestamp(moment: datetime | None = None) -> str:
+    """Now, or `moment` (aware), as RFC 3339 UTC with trailing fractional zeros trimmed, as Go prints it."""
+    moment = (moment or datetime.now(UTC)).astimezone(UTC)
+    text = moment.strftime("%Y-%m-%dT%H:%M:%S")
+    if moment.microsecond:
+        text += f".{moment.microsecond:06d}".rstrip("0")
+    return text + "Z"
