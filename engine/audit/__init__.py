@@ -1,0 +1,68 @@
+"""The audit room: what was done in a run, in an order and wording nobody can change unnoticed.
+
+    canonical, types   what an entry is          chain     the hash chain, pure
+    log, writer        many askers, one writer   verify    chain + attestations of a file
+    store, lock, gate  audit.db for the writer   bundle    the same in one JSON document
+    source, read       audit.db for readers      render    a verdict in words
+
+Names load on first use: a viewer that only shows a Verdict pays for neither sqlite3 nor cryptography.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.audit.bundle import export_bundle as export_bundle
+    from engine.audit.bundle import verify_bundle as verify_bundle
+    from engine.audit.canonical import Entry as Entry
+    from engine.audit.canonical import canonical_json as canonical_json
+    from engine.audit.canonical import entry_hash as entry_hash
+    from engine.audit.chain import Attestation as Attestation
+    from engine.audit.chain import ChainChecker as ChainChecker
+    from engine.audit.log import AuditLog as AuditLog
+    from engine.audit.read import read_entries as read_entries
+    from engine.audit.render import render_verdict as render_verdict
+    from engine.audit.render import verdict_json as verdict_json
+    from engine.audit.signer import Signer as Signer
+    from engine.audit.store import append_and_close as append_and_close
+    from engine.audit.types import ENTRY_TYPES as ENTRY_TYPES
+    from engine.audit.types import EntryData as EntryData
+    from engine.audit.types import console as console
+    from engine.audit.types import container as container
+    from engine.audit.types import credential as credential
+    from engine.audit.types import exec as exec
+    from engine.audit.types import network as network
+    from engine.audit.types import policy as policy
+    from engine.audit.types import secret as secret
+    from engine.audit.types import ssh as ssh
+    from engine.audit.verdict import Verdict as Verdict
+    from engine.audit.verify import verify_log as verify_log
+
+_HOMES = {
+    "bundle": ("export_bundle", "verify_bundle"),
+    "canonical": ("Entry", "canonical_json", "entry_hash"),
+    "chain": ("Attestation", "ChainChecker"),
+    "log": ("AuditLog",),
+    "read": ("read_entries",),
+    "render": ("render_verdict", "verdict_json"),
+    "signer": ("Signer",),
+    "store": ("append_and_close",),
+    "types": (
+        "ENTRY_TYPES", "EntryData", "console", "container", "credential", "exec", "network", "policy",
+        "secret", "ssh",
+    ),
+    "verdict": ("Verdict",),
+    "verify": ("verify_log",),
+}  # fmt: skip
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> object:
+    module = _HOME_OF.get(name)
+    if module is None:
+        raise AttributeError(f"engine.audit has no {name!r}")
+    return getattr(importlib.import_module(f"engine.audit.{module}"), name)

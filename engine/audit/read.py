@@ -1,0 +1,64 @@
+"""Entries of a log for a viewer, live or finished, without verifying and without changing anything."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.audit.canonical import Entry
+from engine.audit.source import Unusable, read_log
+from engine.audit.verify import shown_reason
+from engine.errors import AuditError
+
+_parse = msgspec.json.Decoder(dict[str, Any]).decode
+_MAX_SEQ = 2**63 - 1
+
+
+def read_entries(path: Path, after: int = 0, limit: int = 1000, types: Sequence[str] = ()) -> list[Entry]:
+    """Up to `limit` entries with a seq beyond `after`, in order; of the given types only, if any. Blocking.
+
+    Raises AuditError when the log is missing or damaged or an entry cannot be taken apart.
+    """
+    chosen = f"AND +type IN ({', '.join('?' * len(types))})" if types else ""
+    # `+type`: never through an index, which could have been made to skip what the table holds.
+    query = (
+        "SELECT seq, ts, type, prev_hash, data, hash FROM entries NOT INDEXED"
+        f" WHERE seq > ? {chosen} ORDER BY seq LIMIT ?"
+    )
+    arguments = (min(max(after, 0), _MAX_SEQ), *types, min(max(limit, 0), _MAX_SEQ))
+    with explained(path):
+        return read_log(
+            path, lambda connection, _live: [entry_of(row) for row in connection.execute(query, arguments)]
+        )
+
+
+def entry_of(row: tuple[Any, ...]) -> Entry:
+    """One row as an Entry; AuditError naming its seq when it is not one."""
+    seq, ts, kind, prev, data_json, digest = row
+    if type(seq) is int and all(isinstance(part, str) for part in row[1:]):
+        try:
+            return Entry(seq, ts, kind, prev, _parse(data_json), data_json, digest)
+        except (msgspec.DecodeError, RecursionError):
+            pass
+    raise AuditError(f"audit entry {seq!r} was tampered with: it is no entry", remedy=_REMEDY)
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns what SQLite says about a file into an AuditError."""
+    try:
+        yield
+    except Unusable as error:
+        raise AuditError(f"no audit log can be read from {path}: {error.what}", remedy=_REMEDY) from error
+    except (sqlite3.Error, OSError, OverflowError) as error:
+        raise AuditError(
+            f"the audit log {path} is damaged", detail=shown_reason(error), remedy=_REMEDY
+        ) from error
+
+
+_REMEDY = "Keep the file as evidence; `moat audit` says where the log breaks."

@@ -1,0 +1,63 @@
+"""Ed25519 signatures over a log's last hash. Where the seed is kept is the caller's business."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+SEED_BYTES = 32
+PUBLIC_KEY_BYTES = 32
+SIGNATURE_BYTES = 64
+
+
+class Signer:
+    """The installation's signing key, made from its 32-byte seed. `repr` shows only the public half."""
+
+    def __init__(self, seed: bytes) -> None:
+        if len(seed) != SEED_BYTES:
+            raise ValueError(f"an Ed25519 seed has {SEED_BYTES} bytes, not {len(seed)}")
+        self.seed = bytes(seed)
+
+    @classmethod
+    def generate(cls) -> Signer:
+        return cls(secrets.token_bytes(SEED_BYTES))
+
+    @functools.cached_property
+    def public_key(self) -> bytes:
+        """32 raw bytes."""
+        return self._key.public_key().public_bytes_raw()
+
+    def sign(self, root_hash: str) -> bytes:
+        """64 bytes over the ASCII of `root_hash`, which is 64 hex digits."""
+        return self._key.sign(root_hash.encode("ascii"))
+
+    @functools.cached_property
+    def _key(self) -> Ed25519PrivateKey:
+        # Costs tens of milliseconds to import, and most commands never sign.
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        return Ed25519PrivateKey.from_private_bytes(self.seed)
+
+    def __repr__(self) -> str:
+        return f"Signer(public_key={self.public_key.hex()})"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a Signer is never serialised: it would carry the seed along")
+
+
+def signature_valid(public_key: bytes, root_hash: str, signature: bytes) -> bool:
+    """Whether `signature` is by `public_key` over the ASCII of `root_hash`; False for any malformed part."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    if len(public_key) != PUBLIC_KEY_BYTES or len(signature) != SIGNATURE_BYTES or not root_hash.isascii():
+        return False
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, root_hash.encode("ascii"))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
