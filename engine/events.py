@@ -149,7 +149,7 @@ class GrantUse(msgspec.Struct, frozen=True):
 def timestamp(moment: datetime | None = None) -> str:
     """Now, or `moment` (aware), as RFC 3339 UTC with trailing fractional zeros trimmed, as Go prints it."""
     moment = (moment or datetime.now(UTC)).astimezone(UTC)
-    text = moment.strftime("%Y-%m-%dT%H:%M:%S")
+    text = moment.replace(tzinfo=None).isoformat(timespec="seconds")  # strftime does not pad early years
     if moment.microsecond:
         text += f".{moment.microsecond:06d}".rstrip("0")
     return text + "Z"

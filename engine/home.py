@@ -31,7 +31,13 @@ class Home:
     def default(cls) -> Home:
         """`$MOAT_HOME`, else `~/.moat`."""
         named = os.environ.get("MOAT_HOME")
-        return cls(Path(named) if named else Path.home() / ".moat")
+        try:
+            return cls(Path(named) if named else Path.home() / ".moat")
+        except RuntimeError as error:  # no HOME, and no entry in the user database
+            raise HomeError(
+                "there is no home directory to keep Moat's files in",
+                remedy="Set MOAT_HOME to a directory of your own.",
+            ) from error
 
     @property
     def credentials(self) -> Path:
@@ -77,7 +83,7 @@ class Home:
         if path != self.root and self.root not in path.parents:
             raise HomeError(f"{path} is outside {self.root}")
         for part in self._parts(path):
-            with contextlib.suppress(FileNotFoundError):
+            with _explained(part), contextlib.suppress(FileNotFoundError):
                 if stat.S_ISLNK(os.lstat(part).st_mode):
                     raise HomeError(
                         f"{part} is a symbolic link",
@@ -93,25 +99,33 @@ class Home:
         or a directory that belongs to somebody else.
         """
         path = self.check(path)
-        with _explained(path):
-            self.root.parent.mkdir(parents=True, exist_ok=True)
-            for part in self._parts(path):
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(part, DIR_MODE)
-                self._narrow(part, DIR_MODE, directory=True)
+        try:
+            with _explained(path):
+                # Missing ancestors are 0700 too: whoever may write one could put another root in its place.
+                missing = [part for part in self.root.parents if not part.exists()]
+                for part in (*reversed(missing), *self._parts(path)):
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(part, DIR_MODE)
+                    self._narrow(part)
+        except FileNotFoundError as error:  # a place where nothing can be made, such as /proc
+            raise HomeError(f"{path} cannot be made", remedy="Point MOAT_HOME somewhere else.") from error
         return path
 
     def open_private(self, path: Path, flags: int) -> int:
-        """A descriptor for `path` opened with `flags`; a file made here is 0600 at birth.
+        """A descriptor for the regular file `path` opened with `flags`; one made here is 0600 at birth.
 
-        O_NOFOLLOW and O_CLOEXEC are added. A file that exists and is too open is narrowed.
+        O_NOFOLLOW and O_CLOEXEC are added. With O_CREAT, a file that exists and is too open is narrowed.
+        Raises FileNotFoundError when there is none and O_CREAT is not among the flags, HomeError otherwise.
         """
         path = self.check(path)
         if flags & os.O_CREAT:
             self.ensure_dir(path.parent)
         with _explained(path):
-            fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+            # O_NONBLOCK: a pipe under this name must be refused, not waited for. Files do not care.
+            fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, FILE_MODE)
             try:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    raise HomeError(f"{path} is not a file", remedy="Move it away and try again.")
                 if flags & os.O_CREAT:
                     os.fchmod(fd, FILE_MODE)  # a umask of 0777 would have left nothing
             except BaseException:
@@ -144,6 +158,17 @@ class Home:
             raise
         _sync_directory(path.parent)
 
+    def remove(self, path: Path) -> bool:
+        """Delete the file `path`, durably; False when there was none. A directory raises HomeError."""
+        path = self.check(path)
+        try:
+            with _explained(path):
+                os.unlink(path)
+        except FileNotFoundError:
+            return False
+        _sync_directory(path.parent)
+        return True
+
     def _parts(self, path: Path) -> Iterator[Path]:
         """The root, then each component down to `path`."""
         yield self.root
@@ -152,17 +177,17 @@ class Home:
             part = part / name
             yield part
 
-    def _narrow(self, path: Path, mode: int, *, directory: bool) -> None:
+    def _narrow(self, path: Path) -> None:
         found = os.lstat(path)
-        if directory and not stat.S_ISDIR(found.st_mode):
+        if not stat.S_ISDIR(found.st_mode):
             raise HomeError(f"{path} is not a directory", remedy="Move it away and try again.")
         if found.st_uid != os.geteuid():
             raise HomeError(
                 f"{path} belongs to another user (uid {found.st_uid})",
                 remedy="Run Moat as that user, or set MOAT_HOME to a directory of your own.",
             )
-        if stat.S_IMODE(found.st_mode) & 0o777 != mode:
-            os.chmod(path, mode)
+        if stat.S_IMODE(found.st_mode) & 0o777 != DIR_MODE:
+            os.chmod(path, DIR_MODE)
 
 
 @contextlib.contextmanager

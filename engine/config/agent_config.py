@@ -1,0 +1,52 @@
+"""What a workspace's agent.yaml may say, as types. Empty means: not said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from engine.config.places import Mount
+
+
+class NetworkConfig(msgspec.Struct, frozen=True):
+    """policy: "", "permissive" or "strict"; allow: checked host patterns, e.g. `*.example.com:8443`."""
+
+    policy: str = ""
+    allow: tuple[str, ...] = ()
+
+
+class ContainerConfig(msgspec.Struct, frozen=True):
+    """memory in MB (2^20 bytes), cpus as a share of cores (1.5), dns as IP addresses."""
+
+    memory: int | None = None
+    cpus: float | None = None
+    dns: tuple[str, ...] = ()
+
+
+class AgentConfig(msgspec.Struct, frozen=True):
+    """sandbox: False turns gVisor off, True asks for it, None leaves it to the platform.
+
+    command: exec form; a single line in the file became `sh -c LINE`.
+    """
+
+    name: str = ""
+    agent: str = ""
+    version: str = ""
+    image: str = ""
+    runtime: str = ""
+    command: tuple[str, ...] = ()
+    grants: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    mounts: tuple[Mount, ...] = ()
+    network: NetworkConfig = NetworkConfig()
+    interactive: bool = False
+    sandbox: bool | None = None
+    container: ContainerConfig = ContainerConfig()
+
+
+class LoadedConfig(msgspec.Struct, frozen=True):
+    """file is None when the workspace has neither agent.yaml nor moat.yaml."""
+
+    config: AgentConfig
+    file: Path | None

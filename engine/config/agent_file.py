@@ -1,0 +1,227 @@
+"""agent.yaml (or moat.yaml) of a workspace, read into AgentConfig.
+
+name, agent, version, image      text
+runtime                          docker
+command                          a list (run as it is) or one line (run by `sh -c`)
+grants                           list of provider names
+env                              mapping of variable to text or number
+mounts                           list of SRC:DST[:ro|rw], or of {source, target, mode}
+network                          policy (permissive, strict), allow (list of host, *.host, host:port)
+interactive                      true or false
+sandbox                          false or none: without gVisor; true or gvisor: with it
+container                        memory (MB), cpus, dns (list of addresses)
+dependencies, secrets, ports, network.rules, network.policy: ask
+                                 checked for their form, then refused: not supported yet
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.config.agent_config import AgentConfig, ContainerConfig, LoadedConfig, NetworkConfig
+from engine.config.environment import env_problem
+from engine.config.hosts import parse_host_pattern
+from engine.config.places import Mount, build_mount, parse_mount
+from engine.config.values import Value, nearest, shown
+from engine.config.yaml_tree import Items, Mapping, Scalar, read_yaml
+from engine.errors import ConfigError, UsageError
+
+FILE_NAMES = ("agent.yaml", "moat.yaml")
+
+_KEYS = (
+    "name", "agent", "version", "image", "runtime", "dependencies", "grants", "env", "secrets", "mounts",
+    "ports", "network", "command", "interactive", "sandbox", "container",
+)  # fmt: skip
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
+_GRANT = re.compile(r"[a-z0-9][a-z0-9-]*(:[A-Za-z0-9][A-Za-z0-9._-]*)?")
+_POLICIES = ("permissive", "strict", "ask")
+_RUNTIMES = ("docker", "apple", "bubblewrap")
+_SECRET = re.compile(r"(op|ssm|env)://\S+")
+
+
+def load_agent_config(workspace: Path, forbidden: Sequence[Path] | None = None) -> LoadedConfig:
+    """The workspace's configuration, defaults when it has none. Raises ConfigError.
+
+    forbidden: host places that no mount may show; None is the default home, `~/.moat` or MOAT_HOME.
+    """
+    present = [workspace / name for name in FILE_NAMES if os.path.lexists(workspace / name)]
+    if not present:
+        return LoadedConfig(AgentConfig(), None)
+    if len(present) > 1:
+        raise ConfigError(
+            "expected one of agent.yaml and moat.yaml, found both",
+            file=present[1],
+            remedy="Keep one of the two files.",
+        )
+    file = present[0]
+    tree = read_yaml(file)
+    if tree is None:
+        return LoadedConfig(AgentConfig(), file)
+    root = Value(file, "", tree)
+    if not isinstance(tree, Mapping) and not root.empty:
+        raise root.wrong("a mapping of keys to values", remedy="Start with a line such as `name: my-agent`.")
+    return LoadedConfig(_read(root.section(_KEYS), workspace, forbidden), file)
+
+
+def _read(keys: dict[str, Value], workspace: Path, forbidden: Sequence[Path] | None) -> AgentConfig:
+    _refuse_later_keys(keys)
+    found: dict[str, object] = {}
+    for key, value in keys.items():
+        match key:
+            case "name" | "agent":
+                found[key] = value.matching(_NAME, "a name of letters, digits, dots, - and _")
+            case "version":
+                found[key] = value.matching(_VERSION, "a version such as 1.2.3", numbers=True)
+            case "image":
+                found[key] = value.matching(_IMAGE, "an image such as debian:bookworm-slim")
+            case "runtime":
+                found[key] = _runtime(value)
+            case "command":
+                found[key] = _command(value)
+            case "grants":
+                found[key] = _grants(value)
+            case "env":
+                found[key] = _env(value)
+            case "mounts":
+                found[key] = _mounts(value, workspace, forbidden)
+            case "network":
+                found[key] = _network(value)
+            case "interactive":
+                found[key] = value.flag()
+            case "sandbox":
+                found[key] = _sandbox(value)
+            case "container":
+                found[key] = _container(value)
+    return AgentConfig(**found)  # type: ignore[arg-type]  # each case above has the field's type
+
+
+def _runtime(value: Value) -> str:
+    text = value.text("docker")
+    if text not in _RUNTIMES:
+        raise value.wrong("docker", remedy=nearest(text, _RUNTIMES[:1]))
+    if text != "docker":
+        raise value.not_yet(f"the runtime {text}")
+    return text
+
+
+def _command(value: Value) -> tuple[str, ...]:
+    if value.empty or isinstance(value.node, Mapping):
+        raise value.wrong("a list of words, or one line for sh -c")
+    value.verbatim = True
+    if isinstance(value.node, Items):
+        words = tuple(word.text_or_number("text") for word in value.items("words"))
+        if not words[0].strip():
+            raise value.refused("expected a program as the first word, found an empty one")
+        return words
+    line = value.text("a list of words, or text for sh -c")
+    if not line.strip():
+        raise value.wrong("a list of words, or text for sh -c")
+    return ("sh", "-c", line)
+
+
+def _grants(value: Value) -> tuple[str, ...]:
+    grants: list[str] = []
+    for item in value.items("provider names"):
+        name = item.matching(_GRANT, "a provider name such as github")
+        if name in grants:
+            raise item.refused(f"expected each grant once, found {shown(name)} again")
+        grants.append(name)
+    return tuple(grants)
+
+
+def _env(value: Value) -> dict[str, str]:
+    value.private = value.verbatim = True
+    env: dict[str, str] = {}
+    for name, item in value.pairs("variables to text").items():
+        env[name] = item.text_or_number()
+        if problem := env_problem(name, env[name]):
+            raise item.refused(problem[0], remedy=problem[1])
+    return env
+
+
+def _mounts(value: Value, workspace: Path, forbidden: Sequence[Path] | None) -> tuple[Mount, ...]:
+    mounts: list[Mount] = []
+    for item in value.items("SRC:DST mounts"):
+        try:
+            mount = _mount(item, workspace, forbidden)
+        except UsageError as error:
+            raise item.explained(error) from None
+        if any(mount.target == other.target for other in mounts):
+            raise item.refused(f"expected each target once, found {shown(mount.target)} again")
+        mounts.append(mount)
+    return tuple(mounts)
+
+
+def _mount(item: Value, workspace: Path, forbidden: Sequence[Path] | None) -> Mount:
+    if not isinstance(item.node, Mapping):
+        return parse_mount(item.text("SRC:DST[:ro|rw]"), workspace, forbidden)
+    parts = item.section(("source", "target", "mode"))
+    for needed in ("source", "target"):
+        if needed not in parts:
+            raise item.refused(f"expected source and target, found no {needed}")
+    mode = parts["mode"].choice(("ro", "rw")) if "mode" in parts else "rw"
+    source, target = parts["source"].text("a path"), parts["target"].text("a path")
+    return build_mount(source, target, mode, workspace, forbidden)
+
+
+def _network(value: Value) -> NetworkConfig:
+    keys = value.section(("policy", "allow", "rules"))
+    if "rules" in keys:
+        for rule in keys["rules"].items("rules"):
+            if not isinstance(rule.node, Mapping):
+                rule.text("a rule or a mapping of host to rules")
+        if not keys["rules"].empty:
+            raise keys["rules"].not_yet("network.rules")
+    policy = keys["policy"].choice(_POLICIES) if "policy" in keys else ""
+    if policy == "ask":
+        raise keys["policy"].not_yet("the policy ask")
+    allow: list[str] = []
+    for item in keys["allow"].items("host names") if "allow" in keys else ():
+        try:
+            allow.append(str(parse_host_pattern(item.text("a host name, *.name or name:port"))))
+        except UsageError as error:
+            raise item.explained(error) from None
+    return NetworkConfig(policy, tuple(allow))
+
+
+def _sandbox(value: Value) -> bool:
+    if isinstance(value.node, Scalar) and value.node.kind == "text":
+        return value.choice(("gvisor", "none", "true", "false")) in ("gvisor", "true")
+    return value.flag()
+
+
+def _container(value: Value) -> ContainerConfig:
+    keys = value.section(("memory", "cpus", "dns"))
+    # 6 MB is the least that Docker takes.
+    memory = keys["memory"].whole(6, 16 * 1024 * 1024, "MB") if "memory" in keys else None
+    cpus = keys["cpus"].decimal(0.01, 1024, "cpus") if "cpus" in keys else None
+    dns: list[str] = []
+    for item in keys["dns"].items("IP addresses") if "dns" in keys else ():
+        try:
+            dns.append(str(ipaddress.ip_address(item.text("an IP address"))))
+        except ValueError:
+            raise item.wrong("an IP address") from None
+    return ContainerConfig(memory, cpus, tuple(dns))
+
+
+def _refuse_later_keys(keys: dict[str, Value]) -> None:
+    """Keys of features to come: their form is checked now, so that files written today stay good."""
+    if value := keys.get("dependencies"):
+        for item in value.items("dependencies such as node@20"):
+            item.text("a dependency such as node@20")
+    if value := keys.get("secrets"):
+        value.private = True
+        for item in value.pairs("variables to references").values():
+            item.matching(_SECRET, "a reference such as op://vault/item/field")
+    if value := keys.get("ports"):
+        for item in value.pairs("names to ports").values():
+            item.whole(1, 65535, "a port")
+    for name in ("dependencies", "secrets", "ports"):
+        if name in keys and not keys[name].empty:
+            raise keys[name].not_yet(name)

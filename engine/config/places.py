@@ -1,0 +1,141 @@
+"""Host directories and files that a container may see: the workspace and extra mounts.
+
+Some places would undo the container: Moat's own home holds the sealed credentials and the audit logs, a
+daemon's socket is root on this machine, `/proc` shows other processes. A mount of one of these, or of a
+directory that holds one, is refused whoever asks for it. Paths are resolved before they are judged,
+and what is returned is the resolved path, so a link swapped later in the workspace changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine.config.values import shown
+from engine.errors import UsageError
+from engine.home import Home
+
+WORKSPACE = "/workspace"
+_KERNEL = (Path("/proc"), Path("/sys"), Path("/dev"))
+_TARGETS_TAKEN = ("/moat", "/run/moat", "/proc", "/sys", "/dev")
+
+
+class Mount(msgspec.Struct, frozen=True):
+    """source: absolute and resolved, on the host; target: absolute and normalised, in the container."""
+
+    source: Path
+    target: str
+    read_only: bool = False
+
+
+def parse_mount(text: str, workspace: Path, forbidden: Sequence[Path] | None = None) -> Mount:
+    """`SRC:DST[:ro|rw]`, SRC relative to `workspace`, absolute, or from `~`. Raises UsageError.
+
+    forbidden: places that must not be seen inside; None is the default home, `~/.moat` or MOAT_HOME.
+    """
+    parts = text.split(":")
+    mode = parts.pop() if len(parts) > 2 and not parts[-1].startswith("/") else "rw"
+    if len(parts) < 2:
+        raise UsageError(f"mount {shown(text)}: expected SRC:DST, SRC:DST:ro or SRC:DST:rw")
+    return build_mount(":".join(parts[:-1]), parts[-1], mode, workspace, forbidden)
+
+
+def build_mount(
+    source: str, target: str, mode: str, workspace: Path, forbidden: Sequence[Path] | None = None
+) -> Mount:
+    """The same from its parts; `source` may hold colons."""
+    label = f"mount {shown(source)}"
+    if mode not in ("ro", "rw"):
+        raise UsageError(f"{label}: expected the mode ro or rw, found {shown(mode)}")
+    if not source or not (source + target).isprintable():
+        raise UsageError(f"{label}: expected a path, found an empty one or a control character")
+    inside = _check_target(target, label)
+    path = _resolve(source, workspace, label)
+    kind = path.stat().st_mode
+    if not (stat.S_ISDIR(kind) or stat.S_ISREG(kind)):
+        raise UsageError(f"{label}: expected a file or directory, found a socket, pipe or device")
+    _refuse_protected(path, forbidden, label)
+    return Mount(path, inside, mode == "ro")
+
+
+def check_workspace(path: Path, home: Path | None = None) -> Path:
+    """`path` resolved, when it is a directory that a container may have. Raises UsageError.
+
+    home: the root of Moat's home, which must neither hold the workspace nor lie in it.
+    """
+    label = f"workspace {shown(str(path))}"
+    resolved = _resolve(str(path), Path.cwd(), label)
+    if not resolved.is_dir():
+        raise UsageError(f"{label}: expected a directory, found a file")
+    if not os.access(resolved, os.R_OK | os.X_OK):
+        raise UsageError(f"{label}: expected a directory you may read, found one you may not")
+    _refuse_protected(resolved, None if home is None else (home,), label)
+    return resolved
+
+
+def _resolve(source: str, base: Path, label: str) -> Path:
+    try:
+        return (base / Path(source).expanduser()).resolve(strict=True)
+    except FileNotFoundError:
+        raise UsageError(
+            f"{label}: no such file or directory", remedy=f"A relative path starts at {base}."
+        ) from None
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, an unknown ~user, a NUL
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"{label}: it cannot be reached: {reason}") from None
+
+
+def _refuse_protected(path: Path, forbidden: Sequence[Path] | None, label: str) -> None:
+    if path == Path("/"):
+        raise UsageError(f"{label}: the whole file system cannot be given to an agent")
+    if any(path.is_relative_to(place) for place in _KERNEL):
+        raise UsageError(f"{label}: the host's {path.parts[1]} cannot be given to an agent")
+    for place in (Home.default().root,) if forbidden is None else forbidden:
+        real = place.resolve()
+        if path.is_relative_to(real) or real.is_relative_to(path):
+            raise UsageError(
+                f"{label}: {real} holds Moat's credentials and logs and cannot be given to an agent",
+                remedy="Choose a directory that neither holds it nor lies in it.",
+            )
+    for socket in _daemon_sockets():
+        if socket.is_relative_to(path):
+            raise UsageError(f"{label}: it holds {socket}, which would give the agent this machine")
+
+
+def _daemon_sockets() -> list[Path]:
+    """The container daemons' sockets that exist here, resolved."""
+    places = [
+        "/run/docker.sock",
+        "/var/run/docker.sock",
+        "/run/containerd/containerd.sock",
+        "/run/podman/podman.sock",
+        "/run/crio/crio.sock",
+        "~/.docker/run/docker.sock",
+        "~/.docker/desktop/docker.sock",
+    ]
+    if runtime_dir := os.environ.get("XDG_RUNTIME_DIR"):
+        places += [f"{runtime_dir}/docker.sock", f"{runtime_dir}/podman/podman.sock"]
+    host = os.environ.get("DOCKER_HOST", "")
+    if host.startswith("unix://"):
+        places.append(host.removeprefix("unix://"))
+    return [Path(found).resolve() for found in map(os.path.expanduser, places) if os.path.exists(found)]
+
+
+def _check_target(target: str, label: str) -> str:
+    if not target.startswith("/"):
+        raise UsageError(
+            f"{label}: expected an absolute path in the container, found {shown(target)}",
+            remedy="Write SRC:DST with a DST such as /data.",
+        )
+    normal = "/" + posixpath.normpath(target).strip("/")
+    taken = [place for place in _TARGETS_TAKEN if (normal + "/").startswith(place + "/")]
+    if normal in ("/", "/run", WORKSPACE) or taken:
+        raise UsageError(
+            f"{label}: {normal} in the container is taken", remedy="Choose another DST, such as /data."
+        )
+    return normal
