@@ -1,0 +1,1 @@
+"""Docker: the engine's API over its local socket."""

@@ -1,0 +1,98 @@
+"""What a container's file system gets before it starts: the spec's files, and a place for the agent's user.
+
+All of it goes in as one archive, because each such request makes Docker mount the container's layers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import tarfile
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+import aiodocker
+from aiodocker.containers import DockerContainer
+
+from engine.runtimes.docker.body import runs_as_root
+from engine.runtimes.docker.user import GROUP, HOME, PASSWD, known_user, with_group, with_user
+from engine.runtimes.spec import ContainerSpec, PlacedFile
+
+# Directories that Moat alone makes. Above any other path nothing is said about directories: to name one
+# would replace the link that some images have there (Fedora's /etc/ssl/certs).
+_OWN = ("/moat", "/home/moat")
+
+
+async def place_files(container: DockerContainer, spec: ContainerSpec) -> None:
+    """For a created container that has not started. At most three requests, the two reads at once."""
+    files = list(spec.files)
+    home: tuple[int, int] | None = None
+    if not runs_as_root(spec.user):
+        uid, gid = (int(part) for part in spec.user.split(":"))
+        passwd, group = await asyncio.gather(_read(container, PASSWD), _read(container, GROUP))
+        if not known_user(passwd, uid):
+            home = (uid, gid)
+        files += [
+            PlacedFile(path, after)
+            for path, before, after in (
+                (PASSWD, passwd, with_user(passwd, uid, gid)),
+                (GROUP, group, with_group(group, gid)),
+            )
+            if before != after
+        ]
+    if files or home:
+        # aiodocker has no types here
+        await container.put_archive("/", make_archive(files, home))  # type: ignore[no-untyped-call]
+
+
+def make_archive(files: Iterable[PlacedFile], home: tuple[int, int] | None) -> bytes:
+    """A tar for the container's root. `home` is the uid and gid of the owner of /home/moat, None for no home.
+
+    Everything else belongs to root. Directories of Moat's own come before what is in them.
+    """
+    files = list(files)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for directory in sorted({parent for file in files for parent in _own_parents(file.path)}):
+            archive.addfile(_directory(directory, 0o755, 0, 0))
+        if home:
+            archive.addfile(_directory(HOME, 0o700, *home))
+        for file in files:
+            entry = tarfile.TarInfo(file.path.lstrip("/"))
+            entry.mode = file.mode
+            if file.link:
+                entry.type, entry.linkname = tarfile.SYMTYPE, file.link
+                archive.addfile(entry)
+            else:
+                entry.size = len(file.content)
+                archive.addfile(entry, io.BytesIO(file.content))
+    return buffer.getvalue()
+
+
+def _own_parents(path: str) -> list[str]:
+    return [
+        str(parent)
+        for parent in PurePosixPath(path).parents
+        if any(parent == PurePosixPath(own) or PurePosixPath(own) in parent.parents for own in _OWN)
+    ]
+
+
+def _directory(path: str, mode: int, uid: int, gid: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(path.lstrip("/"))
+    entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, mode, uid, gid
+    return entry
+
+
+async def _read(container: DockerContainer, path: str) -> bytes:
+    """The file's bytes; nothing when the image has no such file (a bare one knows no users at all)."""
+    try:
+        archive = await container.get_archive(path)
+    except aiodocker.DockerError as error:
+        if error.status == 404:
+            return b""
+        raise
+    for entry in archive:
+        file = archive.extractfile(entry) if entry.isfile() else None
+        if file is not None:
+            return file.read()
+    return b""

@@ -1,0 +1,66 @@
+"""Docker as a Runtime: a face over this folder's modules, one connection pool for all of them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+from engine.runtimes.docker import image, network, reap
+from engine.runtimes.docker.client import Client, open_client
+from engine.runtimes.docker.container import Container, create_container
+from engine.runtimes.spec import ContainerSpec, EngineInfo, Leftover, Network
+
+
+class DockerRuntime:
+    """`async with DockerRuntime.connect(os.environ) as docker:`. Every method raises RuntimeFailure."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._open = contextlib.AsyncExitStack()
+
+    @classmethod
+    def connect(cls, environ: Mapping[str, str]) -> DockerRuntime:
+        """The engine that DOCKER_HOST names, else this machine's own; entering it costs one round trip."""
+        return cls(environ)
+
+    async def __aenter__(self) -> Self:
+        self._client: Client = await self._open.enter_async_context(open_client(self._environ))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._open.aclose()
+
+    async def info(self) -> EngineInfo:
+        """Asked once, then remembered."""
+        return await self._client.info()
+
+    async def ensure_image(self, ref: str, say: Callable[[str], None]) -> None:
+        """`say` gets a line for what takes time."""
+        await image.ensure_image(self._client, ref, say)
+
+    async def create_network(self, run_id: str, home_label: str, internal: bool) -> Network:
+        """The run's own bridge; its gateway address is up, and can be listened on, when this returns."""
+        return await network.create_network(self._client, run_id, home_label, internal)
+
+    async def remove_network(self, name: str) -> None:
+        """By name or id, once no container is on it; one that is gone is fine."""
+        await reap.remove_network(self._client, name)
+
+    async def create(self, spec: ContainerSpec) -> Container:
+        """A container that has not started. The image must be here."""
+        return await create_container(self._client, spec)
+
+    async def leftovers(self, home_label: str) -> list[Leftover]:
+        """Whatever one installation has in the engine, running or not, containers first."""
+        return await reap.leftovers(self._client, home_label)
+
+    async def remove_run(self, run_id: str, *, keep_container: bool = False) -> list[Leftover]:
+        """Kill and remove a run's containers, then its network; or only kill, and remove the network.
+
+        Returns what is gone now.
+        """
+        return await reap.remove_run(self._client, run_id, keep_container=keep_container)

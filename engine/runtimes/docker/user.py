@@ -1,0 +1,41 @@
+"""A name and a home for the agent's user id.
+
+On Linux the agent runs with the ids of the person who ran Moat, which the image does not know. ssh
+refuses to work for an id without a passwd entry, and git, pip and npm want a home they can write to. So
+the image's own /etc/passwd and /etc/group get a line each. An id that the image does know keeps its
+name and home there.
+"""
+
+from __future__ import annotations
+
+NAME = "moat"
+HOME = f"/home/{NAME}"
+PASSWD = "/etc/passwd"
+GROUP = "/etc/group"
+
+
+def known_user(passwd: bytes, uid: int) -> bool:
+    return _has_id(passwd, uid)
+
+
+def with_user(passwd: bytes, uid: int, gid: int) -> bytes:
+    """/etc/passwd with the agent's line; unchanged when the id has one."""
+    if _has_id(passwd, uid):
+        return passwd
+    return _with_line(passwd, f"{NAME}:x:{uid}:{gid}::{HOME}:/bin/sh")
+
+
+def with_group(group: bytes, gid: int) -> bytes:
+    """/etc/group with the agent's line; unchanged when the id has one."""
+    return group if _has_id(group, gid) else _with_line(group, f"{NAME}:x:{gid}:")
+
+
+def _has_id(table: bytes, number: int) -> bool:
+    """Both tables have the id in their third field."""
+    wanted = str(number).encode()
+    return any(line.split(b":")[2:3] == [wanted] for line in table.splitlines())
+
+
+def _with_line(table: bytes, line: str) -> bytes:
+    joint = b"" if not table or table.endswith(b"\n") else b"\n"
+    return table + joint + line.encode() + b"\n"

@@ -1,0 +1,107 @@
+"""What a run asks of a runtime and what a runtime tells back: frozen values, no behaviour of a daemon."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+Sandbox = Literal["gvisor", "standard"]
+Platform = Literal["linux", "desktop"]
+Stream = Literal["stdout", "stderr"]
+
+RUN_LABEL = "moat.run"
+HOME_LABEL = "moat.home"
+
+
+class Network(msgspec.Struct, frozen=True):
+    """A run's own bridge network. `gateway` is the host's address on it, `subnet` its CIDR (IPv4)."""
+
+    name: str
+    id: str
+    gateway: str
+    subnet: str
+    internal: bool
+
+
+class Bind(msgspec.Struct, frozen=True):
+    """A host path shown in the container. `source` is absolute and exists; `target` is absolute."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+
+class PlacedFile(msgspec.Struct, frozen=True):
+    """A file, or with `link` a symbolic link, put into the container before it starts; root owns it.
+
+    It takes the place of a file of that name in the image. Directories above it are made.
+    """
+
+    path: str
+    content: bytes = b""
+    link: str = ""
+    mode: int = 0o644
+
+
+class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One container, wholly described.
+
+    command: empty means the image's own; otherwise it replaces the image's CMD and, as with `docker run`,
+        its ENTRYPOINT stays.
+    user: "uid:gid", or "" for whatever the image names.
+    dns: addresses of resolvers; ignored on an internal network, where nothing resolves.
+    memory_mb, cpus: limits; None is no limit.
+    """
+
+    run_id: str
+    home_label: str
+    name: str
+    image: str
+    network: Network
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = {}
+    workdir: str = "/workspace"
+    binds: tuple[Bind, ...] = ()
+    files: tuple[PlacedFile, ...] = ()
+    user: str = ""
+    sandbox: Sandbox = "gvisor"
+    extra_hosts: Mapping[str, str] = {}
+    dns: tuple[str, ...] = ()
+    memory_mb: int | None = None
+    cpus: float | None = None
+    pids_limit: int = 4096
+    interactive: bool = False
+    tty: bool = False
+    labels: Mapping[str, str] = {}
+
+
+class EngineInfo(msgspec.Struct, frozen=True):
+    """The engine that answered. `platform` "desktop": its containers live in a virtual machine of its own."""
+
+    version: str
+    api_version: str
+    os: str
+    arch: str
+    platform: Platform
+    runtimes: frozenset[str]
+    rootless: bool
+    operating_system: str
+
+
+class Leftover(msgspec.Struct, frozen=True):
+    """Something of one installation that still exists in the engine. `running` is for containers."""
+
+    kind: Literal["container", "network"]
+    id: str
+    name: str
+    run_id: str
+    running: bool = False
+
+
+def home_label(root: Path) -> str:
+    """The short name of one MOAT_HOME, so that no installation ever touches another's containers."""
+    return hashlib.sha256(str(root).encode()).hexdigest()[:16]

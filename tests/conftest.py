@@ -1,0 +1,58 @@
+"""What the whole suite shares: tests marked `docker` or `gvisor` run only where those are.
+
+Elsewhere they are skipped with the reason. In CI (`CI` is set) they fail instead: there a missing engine
+is a broken set-up, and a suite that skips itself green proves nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from engine.errors import MoatError
+from engine.runtimes import DockerRuntime, EngineInfo
+
+BASE_IMAGE = "debian:bookworm-slim"
+
+_engine: EngineInfo | str | None = None
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> EngineInfo:
+    """The engine behind the tests; skips, or fails in CI, when there is none."""
+    return _require_engine()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    needs_gvisor = item.get_closest_marker("gvisor") is not None
+    if needs_gvisor or item.get_closest_marker("docker") is not None:
+        engine = _require_engine()
+        if needs_gvisor and "runsc" not in engine.runtimes:
+            _absent("gVisor: the Docker engine has no runtime runsc")
+
+
+def _require_engine() -> EngineInfo:
+    global _engine
+    if _engine is None:
+        _engine = asyncio.run(_look())
+    if isinstance(_engine, str):
+        _absent(_engine)
+    return _engine
+
+
+async def _look() -> EngineInfo | str:
+    """The engine, or why the tests cannot use it."""
+    try:
+        async with DockerRuntime.connect(os.environ) as docker:
+            await docker.ensure_image(BASE_IMAGE, lambda line: None)
+            return await docker.info()
+    except MoatError as error:
+        return str(error)
+
+
+def _absent(reason: str) -> None:
+    if os.environ.get("CI"):
+        pytest.fail(f"needed in CI: {reason}", pytrace=False)
+    pytest.skip(reason)
