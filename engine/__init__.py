@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from engine.audit import Entry as Entry
     from engine.audit import Verdict as Verdict
     from engine.audit import render_verdict as render_verdict
+    from engine.audit import verdict_json as verdict_json
     from engine.audit import verify_bundle as verify_bundle
     from engine.doctor import CheckResult as CheckResult
     from engine.doctor import CheckState as CheckState
@@ -30,13 +31,13 @@ if TYPE_CHECKING:
     from engine.events import RunInfo as RunInfo
     from engine.events import RunState as RunState
     from engine.events import timestamp as timestamp
-    from engine.granting import FoundToken as FoundToken
     from engine.granting import find_token as find_token
     from engine.granting import list_grants as list_grants
     from engine.granting import list_providers as list_providers
     from engine.granting import revoke_grant as revoke_grant
     from engine.granting import save_grant as save_grant
     from engine.granting import validate_token as validate_token
+    from engine.grants import FoundToken as FoundToken
     from engine.home import Home as Home
     from engine.run.library import audit_entries as audit_entries
     from engine.run.library import export_bundle as export_bundle
@@ -55,15 +56,18 @@ if TYPE_CHECKING:
     from engine.run.terminal import AgentIO as AgentIO
 
 _HOMES = {
-    "engine.audit": ("Entry", "Verdict", "render_verdict", "verify_bundle"),
+    "engine.audit": ("Entry", "Verdict", "render_verdict", "verdict_json", "verify_bundle"),
     "engine.doctor": ("CheckResult", "CheckState", "fix_machine", "run_checks"),
     "engine.errors": ("ApprovalNeeded", "MoatError", "RunNotFound", "UsageError"),
     "engine.events": (
-        "GrantInfo", "GrantState", "LogLine", "ProviderInfo", "RequestRecord", "RunInfo", "RunState", "timestamp",
+        "GrantInfo", "GrantState", "LogLine", "ProviderInfo", "RequestRecord", "RunInfo", "RunState",
+        "timestamp",
     ),
     "engine.granting": (
-        "FoundToken", "find_token", "list_grants", "list_providers", "revoke_grant", "save_grant", "validate_token",
+        "find_token", "list_grants", "list_providers", "revoke_grant", "save_grant",
+        "validate_token",
     ),
+    "engine.grants": ("FoundToken",),
     "engine.home": ("Home",),
     "engine.run.library": ("audit_entries", "export_bundle", "find_run", "list_runs", "verify_run"),
     "engine.run.lifecycle": ("clean", "destroy_run", "reap", "run_attached", "start_detached", "stop_run"),
@@ -73,7 +77,7 @@ _HOMES = {
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME_OF)  # noqa: PLE0605
+__all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> object:

@@ -24,6 +24,8 @@ WORKSPACE = "/workspace"
 _KERNEL = (Path("/proc"), Path("/sys"), Path("/dev"))
 _TARGETS_TAKEN = ("/moat", "/run/moat", "/proc", "/sys", "/dev")
 
+_PATH = 400  # characters of a path that an error shows: its end matters most
+
 
 class Mount(msgspec.Struct, frozen=True):
     """source: absolute and resolved, on the host; target: absolute and normalised, in the container."""
@@ -41,7 +43,7 @@ def parse_mount(text: str, workspace: Path, forbidden: Sequence[Path] | None = N
     parts = text.split(":")
     mode = parts.pop() if len(parts) > 2 and not parts[-1].startswith("/") else "rw"
     if len(parts) < 2:
-        raise UsageError(f"mount {shown(text)}: expected SRC:DST, SRC:DST:ro or SRC:DST:rw")
+        raise UsageError(f"mount {shown(text, _PATH)}: expected SRC:DST, SRC:DST:ro or SRC:DST:rw")
     return build_mount(":".join(parts[:-1]), parts[-1], mode, workspace, forbidden)
 
 
@@ -49,7 +51,7 @@ def build_mount(
     source: str, target: str, mode: str, workspace: Path, forbidden: Sequence[Path] | None = None
 ) -> Mount:
     """The same from its parts; `source` may hold colons."""
-    label = f"mount {shown(source)}"
+    label = f"mount {shown(source, _PATH)}"
     if mode not in ("ro", "rw"):
         raise UsageError(f"{label}: expected the mode ro or rw, found {shown(mode)}")
     if not source or not (source + target).isprintable():
@@ -68,7 +70,7 @@ def check_workspace(path: Path, home: Path | None = None) -> Path:
 
     home: the root of Moat's home, which must neither hold the workspace nor lie in it.
     """
-    label = f"workspace {shown(str(path))}"
+    label = f"workspace {shown(str(path), _PATH)}"
     resolved = _resolve(str(path), Path.cwd(), label)
     if not resolved.is_dir():
         raise UsageError(f"{label}: expected a directory, found a file")

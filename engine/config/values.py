@@ -177,9 +177,9 @@ class Value:
         return kind.removeprefix("the ") if self.private else f"{kind} {node.text[:40]}"
 
 
-def shown(text: str) -> str:
+def shown(text: str, longest: int = 48) -> str:
     """Foreign text inside an error: quoted, escaped and short."""
-    return repr(text if len(text) <= 48 else text[:47] + "…")
+    return repr(text if len(text) <= longest else text[: longest - 1] + "…")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -28,4 +28,5 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     keep: bool = False
     connect_to: tuple[str, ...] = ()  # "HOST:PORT:ADDR:PORT"
     upstream_ca: str = ""
-    accept_config: bool = False
+    accept_config: bool = False  # whatever agent.yaml asks for
+    accepted: tuple[str, ...] = ()  # ApprovalNeeded.asks that a person was shown and agreed to

@@ -1,0 +1,42 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# Each prepares .venv and the machine first, and is quick about it the second time.
+
+SHELL := /bin/bash
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint bench clean venv machine
+
+help:
+	@echo 'make demo    store a demo token, run a real container that uses it without holding it, show the proof'
+	@echo 'make test    everything needed, the linters and the whole test suite (what CI runs)'
+	@echo 'make lint    ruff, mypy and the import rules'
+	@echo 'make bench   the measurements with their gates'
+	@echo 'make clean   remove .venv and caches; leaves ~/.moat and Docker alone'
+
+demo: venv machine
+	@$(BIN)/python -m moat_tui.demo
+
+# pytest comes last, so that its closing line closes the output.
+test: venv machine lint
+	@$(BIN)/python -m pytest -m 'not benchmark'
+
+lint: venv
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: venv machine
+	@$(BIN)/python tests/benchmarks/start_up.py
+	@$(BIN)/python tests/benchmarks/audit_commit.py
+
+clean:
+	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find engine moat_tui tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+venv:
+	@bash .ci/venv.sh
+
+machine: venv
+	@$(BIN)/moat doctor --fix

@@ -1,0 +1,44 @@
+"""Containers and networks of this installation whose run is over: a killed supervisor leaves them behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+
+from engine.doctor.results import CheckResult, CheckState
+from engine.errors import MoatError
+from engine.home import Home
+
+# Gives one name for each thing that is left, e.g. "container moat-run_…".
+FindLeftovers = Callable[[Home], Awaitable[Sequence[str]]]
+
+
+async def find_leftovers(home: Home) -> list[str]:
+    """Whatever carries this installation's label, without live runs' and what was kept on purpose."""
+    from engine.run.library import list_runs
+    from engine.run.metadata import supervisor_alive
+    from engine.runtimes import DockerRuntime, home_label
+
+    runs = {run.id: run for run in list_runs(home)}
+    async with DockerRuntime.connect(os.environ) as docker:
+        found = await docker.leftovers(home_label(home.root))
+    return [
+        f"{left.kind} {left.name}"
+        for left in found
+        if not (left.run_id in runs and (runs[left.run_id].keep or supervisor_alive(home, left.run_id)))
+    ]
+
+
+async def check_leftovers(home: Home, find: FindLeftovers) -> CheckResult:
+    try:
+        names = await find(home)
+    except MoatError:
+        return _result(CheckState.WARN, "could not be looked for: the Docker engine does not answer")
+    if not names:
+        return _result(CheckState.OK, "none")
+    few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return _result(CheckState.WARN, few, "moat clean removes them.")
+
+
+def _result(state: CheckState, message: str, remedy: str = "") -> CheckResult:
+    return CheckResult("leftovers", "Leftovers of dead runs", state, message, remedy, needed=False)

@@ -1,0 +1,148 @@
+"""Grants as a person manages them: the provider table joined with the encrypted store.
+
+A viewer gets `GrantInfo`, which holds no value. A value passes through here only on its way from where
+it was found to the service that checks it and to the store.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.errors import CredentialError, GrantError, HomeError
+from engine.events import GrantInfo, GrantState, GrantUse, ProviderInfo, timestamp
+from engine.home import Home
+
+if TYPE_CHECKING:
+    from engine.credentials import Credential
+    from engine.grants import FoundToken, Provider
+
+_EXPIRING = timedelta(days=7)
+
+
+def list_providers(home: Home) -> list[ProviderInfo]:
+    """The provider table, by name."""
+    from engine.grants import builtin_providers
+
+    return [_provider_info(item) for _, item in sorted(builtin_providers().items())]
+
+
+def list_grants(home: Home, profile: str | None = "") -> list[GrantInfo]:
+    """What is stored in one profile, or in all for None. A file that cannot be read is listed as such."""
+    from engine.credentials import CredentialStore, profiles
+
+    uses = _last_uses(home)
+    found: list[GrantInfo] = []
+    for name in [profile] if profile is not None else ["", *profiles(home)]:
+        store = CredentialStore(home, name)
+        found += [_grant_info(store, provider, uses) for provider in store.stored()]
+    return found
+
+
+def find_token(home: Home, provider: str) -> FoundToken | None:
+    """Look where the provider's values usually are (environment, the service's own tool). Blocking."""
+    from engine import grants
+
+    return grants.find_token(grants.provider(provider), os.environ)
+
+
+async def validate_token(home: Home, provider: str, token: str) -> str:
+    """Ask the service whether it takes `token`; returns whose it is, "" when it cannot say.
+
+    Raises GrantError when the service refuses or cannot be reached.
+    """
+    from engine import grants
+
+    return await grants.validate(grants.provider(provider), token)
+
+
+def save_grant(
+    home: Home, provider: str, token: str, *, source: str, account: str = "", profile: str = ""
+) -> GrantInfo:
+    """Encrypt and store `token`, replacing an older one whole. Raises GrantError for an unusable value."""
+    from engine.credentials import Credential, CredentialStore
+    from engine.grants import check_token
+    from engine.grants import provider as known
+
+    item = known(provider)
+    store = CredentialStore(home, profile)
+    metadata = {key: value for key, value in (("source", source), ("account", account)) if value}
+    store.put(
+        Credential(provider=item.name, token=check_token(token), created_at=timestamp(), metadata=metadata)
+    )
+    return _grant_info(store, item.name, _last_uses(home))
+
+
+def revoke_grant(home: Home, provider: str, profile: str = "") -> bool:
+    """Delete the stored value; False when there was none. Running agents keep theirs until they end."""
+    from engine.credentials import CredentialStore
+
+    return CredentialStore(home, profile).delete(provider)
+
+
+def _provider_info(item: Provider) -> ProviderInfo:
+    return ProviderInfo(
+        name=item.name,
+        title=item.title,
+        hosts=tuple(rule.pattern for rule in item.hosts),
+        header=item.hosts[0].header if item.hosts else "",
+        sources=item.source_names(),
+        env=dict(item.env),
+    )
+
+
+def _grant_info(store: object, name: str, uses: dict[tuple[str, str], tuple[str, str]]) -> GrantInfo:
+    from engine.credentials import CredentialStore
+    from engine.grants import provider
+
+    assert isinstance(store, CredentialStore)
+    last_used_at, last_used_run = uses.get((store.profile, name), ("", ""))
+    info = GrantInfo(
+        provider=name, profile=store.profile, last_used_at=last_used_at, last_used_run=last_used_run
+    )
+    try:
+        item = _provider_info(provider(name))
+        info = msgspec.structs.replace(info, title=item.title, hosts=item.hosts, env=item.env)
+    except GrantError:
+        pass  # stored by a newer Moat or by the Go one; still listed, so that it can be revoked
+    try:
+        credential = store.get(name)
+    except (CredentialError, HomeError) as error:
+        return msgspec.structs.replace(info, state=GrantState.UNREADABLE, problem=str(error))
+    return msgspec.structs.replace(
+        info,
+        state=_state(credential),
+        source=credential.metadata.get("source", ""),
+        account=credential.metadata.get("account", ""),
+        created_at=credential.created_at,
+        expires_at=credential.expires_at,
+    )
+
+
+def _state(credential: Credential) -> GrantState:
+    if not credential.expires_at:
+        return GrantState.VALID
+    left = datetime.fromisoformat(credential.expires_at) - datetime.now(UTC)
+    if left <= timedelta(0):
+        return GrantState.EXPIRED
+    return GrantState.EXPIRING if left <= _EXPIRING else GrantState.VALID
+
+
+def _last_uses(home: Home) -> dict[tuple[str, str], tuple[str, str]]:
+    """(profile, grant) -> (when, run id), from every run's `usage.json`."""
+    from engine.run.library import list_runs
+
+    latest: dict[tuple[str, str], tuple[str, str]] = {}
+    for run in list_runs(home):
+        try:
+            uses = msgspec.json.decode(home.read(home.run(run.id) / "usage.json"), type=dict[str, GrantUse])
+        except (FileNotFoundError, HomeError, msgspec.MsgspecError, UnicodeDecodeError):
+            continue
+        for grant, use in uses.items():
+            key = (run.profile, grant)
+            if key not in latest or use.last_used_at > latest[key][0]:
+                latest[key] = (use.last_used_at, run.id)
+    return latest

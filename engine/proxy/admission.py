@@ -1,0 +1,135 @@
+"""The way of one request up to the point where it may leave: authenticate, decide, record, inject.
+
+No mitmproxy in here: whatever reads a request off the wire asks this. The order is the promise: the
+audit intent is durable before the credential is in any header list that could be sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+
+from engine.errors import MoatError
+from engine.proxy.answers import NOT_RECORDED, Answer, denial, failure
+from engine.proxy.exchange import Exchange
+from engine.proxy.inject import HeaderList, forwardable, inject, strip_placeholders, wants_upgrade
+from engine.proxy.mask import Masker
+from engine.proxy.policy import Decision, GrantRule, Policy, RequestHead, decide, decode_basic
+from engine.proxy.recorder import INJECT, INJECT_REPLACED, Recorder
+from engine.proxy.redact import Redactor
+from engine.proxy.spec import ProxySpec
+
+RECORD_TIMEOUT = 10.0  # seconds for the audit log to make an entry durable
+
+
+class Admission:
+    """One per run. `unrecorded` counts entries that the recorder refused (other than intents, which gate)."""
+
+    def __init__(self, spec: ProxySpec, recorder: Recorder) -> None:
+        self._injections = {injection.grant: injection for injection in spec.injections}
+        self._placeholders = frozenset(p for injection in spec.injections for p in injection.placeholders)
+        self._credentials = f"moat:{spec.token}".encode("ascii")
+        self._recorder = recorder
+        self.policy = Policy.of(spec)
+        rules = [rule for injection in spec.injections for rule in injection.rules]
+        self._header_names = frozenset(rule.header.lower() for rule in rules)
+        self.redactor = Redactor(Masker(_values(spec)), self._header_names)
+        self.unrecorded = 0
+
+    def authenticated(self, values: list[str]) -> bool:
+        """Whether the one Proxy-Authorization value is `Basic moat:<token>`; compared in constant time."""
+        scheme, _, payload = values[0].strip().partition(" ") if len(values) == 1 else ("", "", "")
+        sent = decode_basic(payload.strip().encode("latin-1")) if scheme.lower() == "basic" else ""
+        return hmac.compare_digest(sent.encode("latin-1"), self._credentials)
+
+    async def admit(self, head: RequestHead, exchange: Exchange) -> HeaderList | Answer:
+        """The header fields to send, complete but for framing; or what to answer instead of sending."""
+        decision = decide(head, self.policy)
+        exchange.decision = decision
+        if not decision.allowed:
+            await self.refused(exchange, decision)
+            exchange.sent(head.headers)
+            return denial(decision)
+        assert decision.destination is not None
+        upgrade = head.authority is None and wants_upgrade(list(head.headers))
+        fields = forwardable(list(head.headers), upgrade=upgrade)
+        fields = [(name, value) for name, value in fields if name.lower() != b"host"]
+        if decision.grant is not None:
+            attached = await self._attach(decision.grant, decision, fields, exchange)
+            if isinstance(attached, Answer):
+                exchange.sent(fields)
+                return attached
+            fields = attached
+        if head.authority is None:
+            authority = decision.destination.authority(443 if head.tls else 80)
+            fields.insert(0, (b"Host", authority.encode("ascii")))
+        exchange.upgrade = upgrade
+        exchange.sent(fields)
+        return fields
+
+    async def _attach(
+        self, rule: GrantRule, decision: Decision, fields: HeaderList, exchange: Exchange
+    ) -> HeaderList | Answer:
+        assert decision.destination is not None
+        host = decision.destination.host
+        injection = self._injections[rule.grant]
+        header, value = injection.rules[rule.index].header, injection.values[rule.index]
+        injected = inject(fields, header, value, self._placeholders)
+        action = INJECT_REPLACED if injected.replaced_foreign else INJECT
+        try:
+            async with asyncio.timeout(RECORD_TIMEOUT):
+                await self._recorder.credential(rule.grant, action, host)
+        except (MoatError, TimeoutError, OSError) as error:
+            exchange.error = f"the credential was withheld: {type(error).__name__}"
+            status, name, message, remedy = NOT_RECORDED
+            return failure(status, name, host, message, remedy)
+        exchange.grant = rule.grant
+        others = self._header_names - {rule.header}
+        return strip_placeholders(injected.headers, others, self._placeholders)
+
+    def without_credentials(self, trailers: HeaderList) -> HeaderList:
+        """Trailer fields that may follow: none that would be a second credential or end at a proxy."""
+        return [
+            (name, value)
+            for name, value in forwardable(trailers)
+            if name.lower().decode("latin-1") not in self._header_names | {"host"}
+        ]
+
+    async def refused(self, exchange: Exchange, decision: Decision) -> None:
+        """Audit a denial. It is denied whether or not that can be written."""
+        exchange.denied = True
+        exchange.rule = decision.rule
+        if decision.destination is not None:
+            exchange.host = exchange.host or decision.destination.host
+        await self._denied(exchange, f"ALARM: {decision.message}" if decision.alarm else decision.message)
+
+    async def finished(self, exchange: Exchange) -> None:
+        """Hand the record over, once; a denial that came late (where a name leads) is audited here."""
+        if exchange.finished:
+            return
+        exchange.finished = True
+        if exchange.denied and not exchange.audited:
+            await self._denied(exchange, exchange.reason)
+        try:
+            async with asyncio.timeout(RECORD_TIMEOUT):
+                await self._recorder.finished(exchange.record())
+        except Exception:
+            self.unrecorded += 1
+
+    async def _denied(self, exchange: Exchange, message: str) -> None:
+        exchange.audited = True
+        try:
+            async with asyncio.timeout(RECORD_TIMEOUT):
+                await self._recorder.denied(exchange.host, exchange.operation(), exchange.rule, message)
+        except Exception:
+            self.unrecorded += 1
+
+
+def _values(spec: ProxySpec) -> list[str]:
+    """Everything that must not be seen: raw secrets, rendered values, and their parts after a scheme."""
+    values = [spec.token]
+    for injection in spec.injections:
+        values += injection.secrets
+        for value in injection.values:
+            values += [value, value.rpartition(" ")[2]]
+    return values

@@ -1,0 +1,393 @@
+"""One agent connection, from accept to close: mitmproxy's layers, our decisions.
+
+mitmproxy's layers do the protocols and ask through hooks; the table at the end answers them. There is no
+addon manager, no global option and no log line: a hook that fails ends its connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, cast
+
+from mitmproxy import flow as mflow
+from mitmproxy import http
+from mitmproxy.net.tls import starts_like_tls_record
+from mitmproxy.proxy import commands, events, layer, server, server_hooks
+from mitmproxy.proxy.layers import tls as tls_layers
+from mitmproxy.proxy.layers.http import _hooks as hooks
+
+from engine.proxy import answers
+from engine.proxy.admission import Admission
+from engine.proxy.answers import Answer
+from engine.proxy.destination import BadDestination, Destination, normalise_host, parse_authority
+from engine.proxy.dial import Dialer, DialRefused
+from engine.proxy.exchange import Exchange
+from engine.proxy.http1 import HeadedRequest, MalformedHeadHook
+from engine.proxy.http1_head import BadRequest, check_fields, find_end
+from engine.proxy.layer_options import MODE, OPTIONS, silence
+from engine.proxy.policy import Decision, RequestHead, decide_tunnel
+from engine.proxy.stream import ANSWER, EXCHANGE, PERMIT, ClosedLayer, GuardedLayer, http_layer
+from engine.proxy.tls import Tls, upstream_alpn
+from engine.proxy.upstream import open_upstream
+
+_MAX_HELD = 4 * 1024 * 1024  # bytes that may wait in either direction of one agent connection
+
+silence()
+
+
+class AgentConnection(server.LiveConnectionHandler):
+    """Run `handle_client()` to serve it; `abort()` ends it."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        admission: Admission,
+        tls: Tls,
+        dialer: Dialer,
+    ) -> None:
+        super().__init__(reader, writer, OPTIONS, MODE)
+        self._admission = admission
+        self._tls = tls
+        self._dialer = dialer
+        self._tunnel: Destination | None = None
+        self._in_tls = False
+        self._http: GuardedLayer | None = None
+        self._open: set[Exchange] = set()
+        self._hook_tasks: set[asyncio.Task[Any]] = set()
+        self._progress = asyncio.Event()
+        self.crashes = 0
+
+    # -- life ------------------------------------------------------------------------------------
+
+    async def handle_client(self) -> None:
+        try:
+            await super().handle_client()
+        finally:
+            for task in self._hook_tasks:
+                task.cancel()
+
+    def abort(self) -> None:
+        """Cut it now, upstreams included."""
+        for io in list(self.transports.values()):
+            if io.handler is not None:
+                io.handler.cancel("aborted")
+            elif isinstance(io.writer, asyncio.StreamWriter):
+                io.writer.transport.abort()
+
+    def log(
+        self,
+        message: str,
+        level: int = logging.INFO,
+        exc_info: bool | tuple[type[BaseException], BaseException, TracebackType | None] | None = None,
+    ) -> None:
+        """mitmproxy's lines quote requests, so none is kept. A layer that crashed must not go on half-way."""
+        if exc_info:
+            self.crashes += 1
+            self.abort()
+
+    async def open_connection(self, command: commands.OpenConnection) -> None:
+        await open_upstream(self, self._dialer, command)
+
+    async def server_event(self, event: events.Event) -> None:
+        await super().server_event(event)
+        self._progress.set()
+
+    async def drain_writers(self) -> None:
+        """Also stops reading from a side whose earlier bytes still wait: the agent's for a decision or a
+        connection, an HTTP/1 upstream's for an HTTP/2 agent's window. TCP alone lets them pile up here.
+        """
+        await super().drain_writers()  # type: ignore[no-untyped-call]
+        task = asyncio.current_task()
+        source = next((conn for conn, io in self.transports.items() if io.handler is task), None)
+        while self._http is not None and source is not None:
+            agents = source is self.client
+            held = self._http.held_for_upstream() if agents else self._http.held_for_agent(source)
+            if held <= _MAX_HELD:
+                return
+            self._progress.clear()
+            await self._progress.wait()
+
+    # -- hooks -----------------------------------------------------------------------------------
+
+    async def hook_task(self, hook: commands.StartHook) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._hook_tasks.add(task)
+        try:
+            await super().hook_task(hook)
+        finally:
+            self._hook_tasks.discard(task)
+
+    async def handle_hook(self, hook: commands.StartHook) -> None:
+        handler = _HOOKS.get(type(hook))
+        if handler is None:
+            return
+        try:
+            await handler(self, hook)
+        except Exception:
+            self.crashes += 1
+            self.abort()
+
+    async def _next_layer(self, hook: layer.NextLayerHook) -> None:
+        """HTTP at first; in a tunnel TLS or HTTP; inside TLS HTTP. Nothing else passes."""
+        wanted = hook.data
+        if self._tunnel is None or self._in_tls:
+            self._http = wanted.layer = http_layer(wanted.context, in_tunnel=self._in_tls)
+            return
+        data: bytes = wanted.data_client()  # type: ignore[no-untyped-call]
+        if data[:1] == b"\x16":
+            if len(data) < 3:
+                return
+            if starts_like_tls_record(data):
+                self._in_tls = True
+                wanted.layer = tls_layers.ClientTLSLayer(wanted.context)
+                return
+        elif _may_be_http(data):
+            self._http = wanted.layer = http_layer(wanted.context, in_tunnel=True)
+            return
+        wanted.layer = ClosedLayer(wanted.context)
+        await self._turned_away(
+            "not-http", f"What was sent through the tunnel to {self._tunnel} is neither TLS nor HTTP."
+        )
+
+    async def _connect(self, hook: hooks.HttpConnectHook) -> None:
+        flow = hook.flow
+        head = cast(HeadedRequest, flow.request).head
+        exchange = self._exchange("CONNECT", head.authority, "")
+        exchange.sent(head.fields)
+        answer = await self._authenticate(head.values(b"proxy-authorization"), exchange)
+        if answer is None:
+            answer = await self._begin_tunnel(head.authority, exchange)
+        if answer is None and self._tunnel is not None:
+            self._open.discard(exchange)  # the requests inside are what is recorded
+            flow.request.data.host, flow.request.data.port = self._tunnel.host, self._tunnel.port
+            return
+        assert answer is not None
+        exchange.answer(answer)
+        await self._finish(exchange)
+        flow.response = http.Response.make(answer.status, answer.body(), answer.headers())
+
+    async def _begin_tunnel(self, authority: str, exchange: Exchange) -> Answer | None:
+        try:
+            destination = parse_authority(authority)
+        except BadDestination as error:
+            decision = Decision(
+                False, None, None, 400, "malformed", f"The CONNECT request names {error}.", "Send HOST:PORT."
+            )
+        else:
+            exchange.host = destination.host
+            decision = decide_tunnel(destination, self._admission.policy)
+            try:
+                if decision.allowed and destination.ip:
+                    self._dialer.check_literal(destination.host, destination.port)
+            except DialRefused as error:
+                decision = Decision(False, destination, None, 403, error.rule, error.message, error.remedy)
+            if decision.allowed:
+                self._tunnel = destination
+                return None
+        await self._admission.refused(exchange, decision)
+        return answers.denial(decision)
+
+    async def _authenticate(self, values: list[str], exchange: Exchange) -> Answer | None:
+        if self._admission.authenticated(values):
+            return None
+        exchange.denied, exchange.rule = True, answers.UNAUTHENTICATED.rule
+        if not values:
+            exchange.audited = True  # a client that waits to be asked for them is no incident
+        else:
+            decision = Decision(False, None, None, 407, "proxy-auth", "The proxy password is not this run's.")
+            await self._admission.refused(exchange, decision)
+        return answers.UNAUTHENTICATED
+
+    async def _request_headers(self, hook: hooks.HttpRequestHeadersHook) -> None:
+        flow = hook.flow
+        request = flow.request
+        head = self._head(request)
+        exchange = self._exchange(request.method, self._url(head), self._tunnel.host if self._tunnel else "")
+        flow.metadata[EXCHANGE] = exchange
+        if flow.error is not None:  # mitmproxy's validation refused it; the error hook follows
+            exchange.denied, exchange.rule = True, "malformed"
+            exchange.sent(head.headers)
+            return
+        try:
+            answer = await self._admit(flow, head, exchange)
+        except Exception as error:
+            exchange.error = f"internal: {type(error).__name__}"
+            answer = answers.INTERNAL
+        if answer is not None:
+            flow.metadata[ANSWER] = answer
+            request.headers = http.Headers()  # nothing of it is needed any more, "Expect" least of all
+        request.stream = exchange.request.see
+
+    async def _admit(self, flow: http.HTTPFlow, head: RequestHead, exchange: Exchange) -> Answer | None:
+        request = flow.request
+        if self._tunnel is None and head.target is not None:
+            values = [v.decode("latin-1") for n, v in head.headers if n.lower() == b"proxy-authorization"]
+            if (answer := await self._authenticate(values, exchange)) is not None:
+                return answer
+        try:
+            check_fields(head.headers)
+        except BadRequest as error:
+            decision = Decision(False, self._tunnel, None, 400, "malformed", str(error))
+            await self._admission.refused(exchange, decision)
+            return answers.denial(decision)
+        admitted = await self._admission.admit(head, exchange)
+        if isinstance(admitted, Answer):
+            return admitted
+        assert exchange.decision is not None
+        assert exchange.decision.destination is not None
+        destination = exchange.decision.destination
+        exchange.host = destination.host
+        request.headers = http.Headers(admitted)
+        data = request.data
+        data.host, data.port = destination.host, destination.port
+        data.scheme = b"https" if head.tls else b"http"
+        data.authority = destination.authority(443).encode("ascii") if head.authority is not None else b""
+        flow.metadata[PERMIT] = True
+        return None
+
+    def _head(self, request: http.Request) -> RequestHead:
+        fields = tuple(request.headers.fields)
+        hosts = tuple(value.decode("latin-1") for name, value in fields if name.lower() == b"host")
+        wire = request.head if isinstance(request, HeadedRequest) else None
+        target = wire.target if wire else None
+        if wire and wire.version == "HTTP/1.0" and target and not hosts:
+            hosts = (target[1],)  # HTTP/1.0 has no Host; its absolute URL says it
+        return RequestHead(
+            method=request.method,
+            path=request.data.path.decode("latin-1"),
+            headers=fields,
+            hosts=hosts,
+            authority=None if wire else (request.data.authority.decode("latin-1") or None),
+            connect=self._tunnel,
+            tls=self._in_tls,
+            sni=self.client.sni,
+            target=target,
+        )
+
+    def _url(self, head: RequestHead) -> str:
+        """For the log: the place it would have gone to, not what the Host header says."""
+        if self._tunnel is not None:
+            scheme, port = ("https", 443) if self._in_tls else ("http", 80)
+            return f"{scheme}://{self._tunnel.authority(port)}{head.path}"
+        return f"{head.target[0]}://{head.target[1]}{head.path}" if head.target else head.path
+
+    async def _request(self, hook: hooks.HttpRequestHook) -> None:
+        """The body has passed; its trailers have not."""
+        trailers = hook.flow.request.trailers
+        if trailers is not None:
+            allowed = self._admission.without_credentials(list(trailers.fields))
+            hook.flow.request.trailers = http.Headers(allowed) if allowed else None
+
+    async def _response_headers(self, hook: hooks.HttpResponseHeadersHook) -> None:
+        flow = hook.flow
+        response = flow.response
+        exchange = cast(Exchange, flow.metadata[EXCHANGE])
+        assert response is not None
+        exchange.answered(response.status_code, response.headers.fields)
+        if response.status_code == 101 and not exchange.upgrade:
+            exchange.error = "the upstream switched protocols without being asked"
+            flow.error = mflow.Error(mflow.Error.KILLED_MESSAGE)
+            return
+        response.headers = http.Headers(
+            [
+                (name, value)
+                for name, value in response.headers.fields
+                if not name.lower().startswith(b"proxy-") and name.lower() != b"alt-svc"
+            ]
+        )
+        response.stream = exchange.response.see
+
+    async def _response(self, hook: hooks.HttpResponseHook) -> None:
+        exchange = cast(Exchange | None, hook.flow.metadata.get(EXCHANGE))
+        if exchange is not None and exchange.status != 101:  # a WebSocket is over when its connection is
+            await self._finish(exchange)
+
+    async def _error(self, hook: hooks.HttpErrorHook) -> None:
+        exchange = cast(Exchange | None, hook.flow.metadata.get(EXCHANGE))
+        if exchange is not None:
+            exchange.error = exchange.error or str(hook.flow.error.msg if hook.flow.error else "broken off")
+            await self._finish(exchange)
+
+    async def _malformed(self, hook: MalformedHeadHook) -> None:
+        await self._turned_away("malformed", hook.message, status=400)
+
+    async def _client_tls(self, hook: tls_layers.TlsStartClientHook) -> None:
+        assert self._tunnel is not None
+        names = [self._tunnel.host]
+        with contextlib.suppress(BadDestination):
+            # when it differs the request is refused; with its own name there the client reads why
+            names.insert(0, normalise_host(self.client.sni or "")[0])
+        hook.data.ssl_conn = self._tls.to_client(names)
+
+    async def _upstream_tls(self, hook: tls_layers.TlsStartServerHook) -> None:
+        address = cast(Any, hook.data.conn).address
+        hook.data.ssl_conn = self._tls.to_upstream(address[0], upstream_alpn(self.client.alpn))
+
+    async def _client_tls_failed(self, hook: tls_layers.TlsFailedClientHook) -> None:
+        reason = self.client.error or ""
+        if "unknown ca" in reason or "bad certificate" in reason or "certificate unknown" in reason:
+            text = "the client does not trust Moat's CA"
+        elif reason.startswith("connection closed"):
+            text = "the client closed the connection during the TLS handshake; it may not trust Moat's CA"
+        else:
+            text = "the TLS handshake with the client failed"
+        exchange = self._exchange("CONNECT", str(self._tunnel), self._tunnel.host if self._tunnel else "")
+        exchange.error = text
+        await self._finish(exchange)
+
+    async def _disconnected(self, hook: server_hooks.ClientDisconnectedHook) -> None:
+        for exchange in list(self._open):
+            if exchange.status != 101:
+                exchange.error = exchange.error or "the connection closed before the response was complete"
+            await self._finish(exchange)
+
+    # -- records ---------------------------------------------------------------------------------
+
+    def _exchange(self, method: str, url: str, host: str) -> Exchange:
+        exchange = Exchange(self._admission.redactor, method, url, host)
+        self._open.add(exchange)
+        return exchange
+
+    async def _finish(self, exchange: Exchange) -> None:
+        self._open.discard(exchange)
+        await self._admission.finished(exchange)
+
+    async def _turned_away(self, rule: str, message: str, status: int = 0) -> None:
+        method = "CONNECT" if self._tunnel else "-"
+        exchange = self._exchange(method, str(self._tunnel or ""), self._tunnel.host if self._tunnel else "")
+        exchange.status = status
+        exchange.error = message
+        await self._admission.refused(exchange, Decision(False, self._tunnel, None, status, rule, message))
+        await self._finish(exchange)
+
+
+def _may_be_http(data: bytes) -> bool:
+    try:
+        find_end(data.lstrip(b"\r\n"))
+    except BadRequest:
+        return False
+    return True
+
+
+type _Handler = Callable[[AgentConnection, Any], Awaitable[None]]
+
+_HOOKS: dict[type[commands.StartHook], _Handler] = {
+    layer.NextLayerHook: AgentConnection._next_layer,
+    hooks.HttpConnectHook: AgentConnection._connect,
+    hooks.HttpRequestHeadersHook: AgentConnection._request_headers,
+    hooks.HttpRequestHook: AgentConnection._request,
+    hooks.HttpResponseHeadersHook: AgentConnection._response_headers,
+    hooks.HttpResponseHook: AgentConnection._response,
+    hooks.HttpErrorHook: AgentConnection._error,
+    MalformedHeadHook: AgentConnection._malformed,
+    tls_layers.TlsStartClientHook: AgentConnection._client_tls,
+    tls_layers.TlsStartServerHook: AgentConnection._upstream_tls,
+    tls_layers.TlsFailedClientHook: AgentConnection._client_tls_failed,
+    server_hooks.ClientDisconnectedHook: AgentConnection._disconnected,
+}

@@ -1,0 +1,119 @@
+"""One request on its way through, from its head to its record."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable
+
+from engine.events import RequestRecord, timestamp
+from engine.proxy.answers import Answer
+from engine.proxy.capture import Capture
+from engine.proxy.policy import Decision
+from engine.proxy.redact import Redactor
+
+_MAX_ERROR = 500  # characters
+
+
+class Exchange:
+    """Gathers what the record needs. Values stay raw here and are redacted when `record` builds it."""
+
+    def __init__(self, redactor: Redactor, method: str, url: str, host: str = "") -> None:
+        self._redactor = redactor
+        self._began = time.monotonic()
+        self.id = "req_" + secrets.token_hex(6)
+        self.ts = timestamp()
+        self.method = method
+        self.url = url
+        self.host = host
+        self.decision: Decision | None = None
+        self.grant = ""
+        self.rule = ""
+        self.denied = False
+        self.audited = False  # whether the denial has its audit entry
+        self.error = ""
+        self.reason = ""  # why Moat itself answered
+        self.status = 0
+        self.upgrade = False
+        self.finished = False
+        self.request = Capture(redactor.capture_limit)
+        self.response = Capture(redactor.capture_limit)
+        self._ttfb = 0
+        self._request_headers: tuple[tuple[bytes, bytes], ...] = ()
+        self._response_headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Exchange({self.id})"
+
+    def sent(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self._request_headers = tuple(headers)
+
+    def answered(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """The response's head is here; the time to it is the time to first byte."""
+        self.status = status
+        self._response_headers = tuple(headers)
+        self._ttfb = self._elapsed()
+
+    def answer(self, answer: Answer) -> None:
+        """Moat answers itself."""
+        self.answered(answer.status, answer.headers())
+        self.response.see(answer.body())
+        self.rule = self.rule or answer.rule
+        self.denied = self.denied or answer.denied
+        self.reason = answer.why or answer.text.partition("\n")[0]
+        if not answer.denied:
+            self.error = self.error or self.reason
+
+    def tunnelled(self, data: bytes, *, outwards: bool) -> None:
+        """Bytes after a protocol switch: counted, not kept."""
+        if outwards:
+            self.request.total += len(data)
+        else:
+            self.response.total += len(data)
+
+    def _elapsed(self) -> int:
+        return round((time.monotonic() - self._began) * 1000)
+
+    def operation(self) -> str:
+        """What was tried, for an audit entry; redacted."""
+        return f"{self.method[:20]} {self._redactor.url(self.url)[:500]}"
+
+    def record(self) -> RequestRecord:
+        """Redacted through and through; to be called once, when the exchange has ended."""
+        redact = self._redactor
+        return RequestRecord(
+            id=self.id,
+            ts=self.ts,
+            method=redact.text(self.method)[:20],
+            url=redact.url(self.url),
+            host=redact.text(self.host),
+            status_code=self.status,
+            duration_ms=self._elapsed(),
+            ttfb_ms=self._ttfb,
+            bytes_in=self.response.total,
+            bytes_out=self.request.total,
+            decision="denied" if self.denied else "allowed",
+            rule=self.rule,
+            grant=self.grant,
+            request_headers=redact.headers(self._request_headers),
+            response_headers=redact.headers(self._response_headers),
+            request_body=self._preview(self.request, self._request_headers),
+            response_body=self._preview(self.response, self._response_headers),
+            error=redact.text(redact.masker.mask(self.error, cut=True))[:_MAX_ERROR],
+        )
+
+    def _preview(self, capture: Capture, headers: tuple[tuple[bytes, bytes], ...]) -> str:
+        # a body that was cut off by an error may end inside a value as well as one that was too long
+        return self._redactor.body(
+            capture.data,
+            _first(headers, b"content-type"),
+            _first(headers, b"content-encoding"),
+            cut=capture.cut or bool(self.error),
+        )
+
+
+def _first(headers: tuple[tuple[bytes, bytes], ...], wanted: bytes) -> str:
+    for name, value in headers:
+        if name.lower() == wanted:
+            return value.decode("latin-1")
+    return ""

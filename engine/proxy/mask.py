@@ -1,0 +1,75 @@
+"""Blots a run's credentials out of text, in every spelling in which services echo them. Pure.
+
+A literal search only: it knows the values, so it needs no guess about what a token looks like.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+import urllib.parse
+from collections.abc import Iterable
+
+REDACTED = "[REDACTED]"
+_SHORTEST_TAIL = 4  # characters of a credential that may stand at a cut without being blotted out
+_SHORTEST_CODED = 8  # a shorter base64 core would hit innocent text
+
+
+class Masker:
+    """`longest` is the length in characters of the longest spelling: what a capture must read ahead."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        spellings = {spelling for value in values if value for spelling in _spellings(value)}
+        # longest first, so that a value inside another's spelling does not leave the rest standing
+        self._spellings = sorted(spellings, key=lambda text: (-len(text), text))
+        self.longest = max(map(len, self._spellings), default=0)
+        self._pattern = re.compile("|".join(map(re.escape, self._spellings))) if self._spellings else None
+
+    def __repr__(self) -> str:
+        return f"Masker({len(self._spellings)} spellings)"
+
+    def mask(self, text: str, *, cut: bool = False) -> str:
+        """`cut` says that the text may end in the middle of something: a beginning of a value goes too."""
+        if self._pattern is None or not text:
+            return text
+        text = self._pattern.sub(REDACTED, text)
+        return self._without_tail(text) if cut else text
+
+    def holds(self, text: str) -> bool:
+        return self._pattern is not None and self._pattern.search(text) is not None
+
+    def _without_tail(self, text: str) -> str:
+        longest = 0
+        for spelling in self._spellings:
+            for length in range(min(len(spelling) - 1, len(text)), max(longest, _SHORTEST_TAIL - 1), -1):
+                if text.endswith(spelling[:length]):
+                    longest = length
+                    break
+        return text[:-longest] + REDACTED if longest else text
+
+
+def _spellings(value: str) -> Iterable[str]:
+    yield value
+    yield urllib.parse.quote(value, safe="")
+    yield urllib.parse.quote(value, safe="").replace("%", "%25")
+    yield urllib.parse.quote_plus(value)
+    yield re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), urllib.parse.quote(value, safe=""))
+    yield json.dumps(value)[1:-1]
+    yield json.dumps(value)[1:-1].replace("/", "\\/")
+    yield html.escape(value)
+    raw = value.encode("utf-8")
+    if len(raw) < _SHORTEST_CODED:
+        return
+    yield raw.hex()
+    yield raw.hex().upper()
+    for shift in range(3):
+        # base64 of "…value…": the characters that depend on the value alone, for each alignment
+        coded = base64.b64encode(b"\0" * shift + raw).decode("ascii").rstrip("=")
+        core = coded[(0, 2, 3)[shift] :]
+        if (shift + len(raw)) % 3:
+            core = core[:-1]
+        if len(core) >= _SHORTEST_CODED:
+            yield core
+            yield core.replace("+", "-").replace("/", "_")

@@ -1,0 +1,21 @@
+"""What the proxy needs from whoever keeps the run's audit log and request log."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from engine.events import RequestRecord
+
+INJECT = "inject"
+INJECT_REPLACED = "inject-replaced"  # the client's own, foreign value was there and was replaced
+
+
+class Recorder(Protocol):
+    async def credential(self, grant: str, action: str, host: str) -> None:
+        """The audit intent. Returns when it is durable; any error it raises refuses the request."""
+
+    async def denied(self, host: str, operation: str, rule: str, message: str) -> None:
+        """A request that policy refused. `operation` is e.g. "GET https://host/path", redacted."""
+
+    async def finished(self, record: RequestRecord) -> None:
+        """Every request, once, when it ended in whatever way; redacted already."""

@@ -1,0 +1,126 @@
+"""The proxy of one run, on a socket that somebody else bound.
+
+Importing this costs nothing; mitmproxy is imported by `preload`, which a thread can run while the
+container is being made. Connections that come earlier wait in the socket's backlog.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+from typing import TYPE_CHECKING
+
+from engine.errors import ProxyError
+from engine.proxy.admission import Admission
+from engine.proxy.ca import CertificateAuthority
+from engine.proxy.dial import Dialer
+from engine.proxy.recorder import Recorder
+from engine.proxy.spec import ProxySpec
+
+if TYPE_CHECKING:
+    from engine.proxy.connection import AgentConnection
+
+MAX_CONNECTIONS = 1000  # of one run at a time; more are dropped
+CLOSE_TIMEOUT = 5.0  # seconds until connections that do not end are left to the loop
+_BACKLOG = 1024
+
+
+def preload() -> None:
+    """Import everything that `start` needs (about 0.3 s of CPU). Safe in a thread, and to repeat."""
+    import engine.proxy.connection
+    import engine.proxy.tls  # noqa: F401
+
+
+class ProxyServer:
+    """`start` once, `close` once. Everything runs in the loop that calls `start`."""
+
+    def __init__(self, spec: ProxySpec, ca: CertificateAuthority, recorder: Recorder) -> None:
+        """Raises ProxyError or UsageError for a spec that cannot be served."""
+        spec.check()
+        self._spec = spec
+        self._ca = ca
+        self._admission = Admission(spec, recorder)
+        try:
+            self._subnets = tuple(ipaddress.ip_network(part.strip()) for part in spec.subnet.split(","))
+        except ValueError as error:
+            raise ProxyError(f"not a subnet: {spec.subnet!r}", detail=str(error)) from error
+        self._server: asyncio.Server | None = None
+        self._tasks: dict[asyncio.Task[None], AgentConnection] = {}
+        self._crashes = 0
+        self.dropped = 0  # connections from outside the subnet, or beyond MAX_CONNECTIONS
+
+    @property
+    def unrecorded(self) -> int:
+        """Denials and records that the recorder did not take. Intents are not counted: they gate."""
+        return self._admission.unrecorded
+
+    @property
+    def crashes(self) -> int:
+        """Connections ended by an unexpected error of a layer or hook."""
+        return self._crashes + sum(connection.crashes for connection in self._tasks.values())
+
+    async def start(self, sock: socket.socket) -> None:
+        """Serve on `sock`, which is bound and may listen already; it belongs to the proxy from now on."""
+        await asyncio.to_thread(preload)
+        from engine.proxy.tls import Tls
+
+        self._tls = Tls(self._ca, self._spec.upstream_ca)
+        self._dialer = Dialer(self._spec.connect_to, sock.getsockname()[:2])
+        loop = asyncio.get_running_loop()
+        sock.setblocking(False)
+        self._server = await loop.create_server(self._protocol, sock=sock, backlog=_BACKLOG)
+
+    async def close(self) -> None:
+        """Stop accepting, cut what is open, hand its records over. Bounded by twice CLOSE_TIMEOUT."""
+        if self._server is None:
+            return
+        self._server.close()
+        for connection in list(self._tasks.values()):
+            connection.abort()
+        if self._tasks:
+            _, late = await asyncio.wait(list(self._tasks), timeout=CLOSE_TIMEOUT)
+            for task in late:
+                task.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._server.wait_closed()
+        self._server = None
+
+    def _protocol(self) -> asyncio.StreamReaderProtocol:
+        reader = asyncio.StreamReader()
+        return asyncio.StreamReaderProtocol(reader, self._accepted)
+
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Called before the transport reads: a peer that is dropped here was never listened to."""
+        from engine.proxy.connection import AgentConnection
+
+        peer = writer.get_extra_info("peername")
+        if len(self._tasks) >= MAX_CONNECTIONS or not self._is_ours(peer):
+            self.dropped += 1
+            writer.transport.abort()
+            return
+        with contextlib.suppress(OSError):
+            # asyncio does it for sockets made with IPPROTO_TCP only; without it a handshake takes 40 ms more
+            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = AgentConnection(reader, writer, self._admission, self._tls, self._dialer)
+        task = asyncio.get_running_loop().create_task(connection.handle_client(), name="moat proxy client")
+        self._tasks[task] = connection
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        connection = self._tasks.pop(task)
+        failed = not task.cancelled() and task.exception() is not None
+        self._crashes += connection.crashes + failed
+
+    def _is_ours(self, peer: object) -> bool:
+        if not isinstance(peer, tuple) or not peer:
+            return False
+        try:
+            address = ipaddress.ip_address(str(peer[0]).partition("%")[0])
+        except ValueError:
+            return False
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        return any(address.version == net.version and address in net for net in self._subnets)

@@ -1,0 +1,88 @@
+"""What a run tells its proxy: whom to serve, where it may go, which credentials to attach.
+
+Built by engine/run from grants and credentials; it lives in the supervisor's memory only. Nothing here
+prints a value: every struct that holds one has its own repr.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import ProxyError
+from engine.proxy.dial import ConnectTo
+
+PERMISSIVE = "permissive"
+STRICT = "strict"
+
+
+class HostRule(msgspec.Struct, frozen=True):
+    """One place where a grant's credential goes: hosts ("api.github.com", "*.openai.com"), ports, header."""
+
+    pattern: str
+    header: str
+    ports: tuple[int, ...] = (443,)
+
+
+class Injection(msgspec.Struct, frozen=True):
+    """One grant of the run.
+
+    values: the rendered header value of each rule, in the rules' order.
+    placeholders: the values its environment variables have inside the container.
+    secrets: the raw values to blot out of everything recorded (`values` are blotted out anyway).
+    """
+
+    grant: str
+    rules: tuple[HostRule, ...]
+    values: tuple[str, ...]
+    placeholders: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Injection(grant={self.grant!r}, rules={self.rules!r}, placeholders={self.placeholders!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("grant", self.grant), ("rules", self.rules), ("placeholders", self.placeholders)]
+
+
+class ProxySpec(msgspec.Struct, frozen=True):
+    """Everything one run's proxy needs to know.
+
+    token: what the container shows as the password of user `moat` (32 random bytes as text).
+    subnet: peers outside it are dropped unread, e.g. "172.30.1.0/24"; several, separated by commas.
+    connect_to: the person's own detours. Host-side only.
+    upstream_ca: a PEM file that is trusted for upstreams besides the system's own. Host-side only.
+    """
+
+    run_id: str
+    token: str
+    subnet: str
+    mode: str = PERMISSIVE
+    allow: tuple[str, ...] = ()
+    injections: tuple[Injection, ...] = ()
+    connect_to: tuple[ConnectTo, ...] = ()
+    upstream_ca: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"ProxySpec(run_id={self.run_id!r}, mode={self.mode!r}, injections={self.injections!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("run_id", self.run_id), ("mode", self.mode), ("injections", self.injections)]
+
+    def check(self) -> None:
+        """Raises ProxyError for what would make the proxy unsafe rather than merely useless."""
+        if len(self.token) < 32 or not self.token.isascii() or not self.token.isprintable():
+            raise ProxyError("the run's proxy token is not a printable text of at least 32 characters")
+        if self.mode not in (PERMISSIVE, STRICT):
+            raise ProxyError(f"unknown network policy {self.mode!r}", remedy="Use `permissive` or `strict`.")
+        for injection in self.injections:
+            if len(injection.values) != len(injection.rules):
+                raise ProxyError(f"grant {injection.grant} has not one value for each of its hosts")
+            for value in injection.values:
+                if not value.strip() or not value.isascii() or not value.isprintable():
+                    raise ProxyError(
+                        f"the credential of grant {injection.grant} cannot be sent as a header value: it is "
+                        "empty, or holds a line break or another character that headers cannot carry",
+                        remedy=f"Store it again: moat grant {injection.grant}",
+                    )

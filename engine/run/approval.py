@@ -1,0 +1,98 @@
+"""What the last approved run of a workspace was given by its agent.yaml, and whether this one asks more.
+
+The workspace belongs to the agent, so agent.yaml may be the agent's own writing: it may ask, but a wish
+that grew since a person last let it run is put to a person first. What was approved is kept on the
+host, outside every workspace. The first run of a workspace is started by a person who names it, and
+what it was given is said on the screen; it becomes the measure for all later ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from engine.config import AgentConfig
+from engine.errors import ApprovalNeeded
+from engine.home import Home
+
+
+class Asks(msgspec.Struct, frozen=True):
+    """The part of agent.yaml that reaches out of the container, in a comparable form."""
+
+    workspace: str
+    grants: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()  # "SRC:DST:ro|rw"
+    strict: bool = False
+    allow: tuple[str, ...] = ()
+    unsandboxed: bool = False
+
+
+def asks_of(workspace: Path, config: AgentConfig) -> Asks:
+    return Asks(
+        workspace=str(workspace),
+        grants=tuple(sorted(config.grants)),
+        mounts=tuple(
+            sorted(f"{m.source}:{m.target}:{'ro' if m.read_only else 'rw'}" for m in config.mounts),
+        ),
+        strict=config.network.policy == "strict",
+        allow=tuple(sorted(config.network.allow)),
+        unsandboxed=config.sandbox is False,
+    )
+
+
+def widened(before: Asks, now: Asks) -> tuple[str, ...]:
+    """One readable line for each thing that `now` asks for and `before` did not."""
+    wishes = [f"grant {grant}" for grant in now.grants if grant not in before.grants]
+    # A mount that was writable covers its read-only form.
+    covered = {*before.mounts, *(mount.removesuffix(":rw") + ":ro" for mount in before.mounts)}
+    wishes += [f"mount {mount}" for mount in now.mounts if mount not in covered]
+    if before.strict and not now.strict:
+        wishes.append("network policy permissive instead of strict")
+    elif now.strict:
+        wishes += [f"network access to {host}" for host in now.allow if host not in before.allow]
+    if now.unsandboxed and not before.unsandboxed:
+        wishes.append("no gVisor sandbox")
+    return tuple(wishes)
+
+
+def approve(
+    home: Home,
+    workspace: Path,
+    config: AgentConfig,
+    *,
+    anything: bool = False,
+    accepted: tuple[str, ...] = (),
+) -> None:
+    """Let the run go on, or raise ApprovalNeeded. What goes on becomes the new measure.
+
+    anything: a person said yes to whatever the file asks. accepted: the wishes a person was shown and
+    agreed to; the file may have been written again since, so only these count.
+    """
+    now = asks_of(workspace, config)
+    before = _last_approved(home, workspace)
+    if before is not None and not anything:
+        wishes = tuple(wish for wish in widened(before, now) if wish not in accepted)
+        if wishes:
+            raise ApprovalNeeded(
+                f"agent.yaml in {workspace} asks for more than its last approved run had",
+                asks=wishes,
+                remedy="Read it, then start again with --accept-config if you agree.",
+            )
+    if now != before:
+        home.write(_file(home, workspace), msgspec.json.encode(now))
+
+
+def _last_approved(home: Home, workspace: Path) -> Asks | None:
+    try:
+        return msgspec.json.decode(home.read(_file(home, workspace)), type=Asks)
+    except FileNotFoundError:
+        return None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        # A damaged record approves nothing: everything now asked counts as new.
+        return Asks(workspace=str(workspace), strict=True)
+
+
+def _file(home: Home, workspace: Path) -> Path:
+    return home.approvals / (hashlib.sha256(str(workspace).encode()).hexdigest()[:32] + ".json")

@@ -1,0 +1,94 @@
+"""A run's control socket: one JSON line asks, one JSON line answers.
+
+Viewers read files; this is only for acting. The socket lies in the run's private directory and is
+itself 0600, so whoever can reach it already is the user.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import RunStateError
+from engine.events import ControlReply, ControlRequest
+from engine.home import Home
+
+CONTROL = "control.sock"
+
+_REQUEST_LIMIT = 4096  # bytes; a request is one short line
+_READ_TIMEOUT = 5.0  # seconds a client may take to send it
+
+
+@contextlib.asynccontextmanager
+async def serve_control(
+    home: Home, run_id: str, answer: Callable[[ControlRequest], ControlReply]
+) -> AsyncIterator[None]:
+    """Answer requests with `answer` until left; then the socket is removed."""
+    path = home.check(home.run(run_id) / CONTROL)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(_READ_TIMEOUT):
+                line = await reader.readline()
+            try:
+                reply = answer(msgspec.json.decode(line, type=ControlRequest))
+            except msgspec.MsgspecError:
+                reply = ControlReply(ok=False, error="not a request")
+            writer.write(msgspec.json.encode(reply) + b"\n")
+            await writer.drain()
+        except (TimeoutError, OSError, ValueError):
+            pass  # a client that went away or sent nonsense; the run does not care
+        finally:
+            writer.close()
+
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with _short(path) as name:
+        listener.bind(name)
+    os.chmod(path, 0o600)
+    server = await asyncio.start_unix_server(serve, sock=listener, limit=_REQUEST_LIMIT)
+    try:
+        yield
+    finally:
+        server.close()
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+async def ask(home: Home, run_id: str, request: ControlRequest, timeout: float = 5.0) -> ControlReply:
+    """Send one request to a live run. Raises RunStateError when nobody answers."""
+    path = home.check(home.run(run_id) / CONTROL)
+    try:
+        async with asyncio.timeout(timeout):
+            with _short(path) as name:
+                reader, writer = await asyncio.open_unix_connection(name)
+            try:
+                writer.write(msgspec.json.encode(request) + b"\n")
+                await writer.drain()
+                return msgspec.json.decode(await reader.readline(), type=ControlReply)
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, ValueError, msgspec.MsgspecError) as error:
+        raise RunStateError(
+            f"run {run_id} does not answer on its control socket",
+            detail=str(error) or type(error).__name__,
+            remedy="If its supervisor died, the next command closes the run; see moat list.",
+        ) from error
+
+
+@contextlib.contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """A name for `path` that fits the 108 bytes of a socket address, however deep the home lies."""
+    if len(os.fsencode(path)) < 100 or not os.path.isdir("/proc/self/fd"):
+        yield str(path)
+        return
+    fd = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{fd}/{path.name}"
+    finally:
+        os.close(fd)

@@ -1,0 +1,162 @@
+"""A supervisor in a process of its own, so that agents outlive a closed or crashed screen.
+
+The request crosses on the child's standard input and the news comes back on its standard output, one
+JSON line, because both may hold what must not stand in argv or a file.
+
+    parent ──{home, request}──▶ python -m engine.run.detached ──{run_id} or {error …}──▶ parent
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from engine import errors
+from engine.errors import ApprovalNeeded, MoatError, RunStateError
+from engine.events import RunInfo
+from engine.home import Home
+from engine.run.metadata import read_metadata
+from engine.run.request import RunRequest
+from engine.run.terminal import AgentIO
+
+
+class Order(msgspec.Struct, frozen=True):
+    home: str
+    request: RunRequest
+
+
+class News(msgspec.Struct, frozen=True, omit_defaults=True):
+    """run_id when the agent runs or has ended; else the error that kept it from running."""
+
+    run_id: str = ""
+    error: str = ""
+    what: str = ""
+    detail: str = ""
+    remedy: str = ""
+    asks: tuple[str, ...] = ()
+
+
+async def spawn(home: Home, request: RunRequest, timeout: float) -> RunInfo:
+    order = msgspec.json.encode(Order(home=str(home.root), request=_absolute(request)))
+    # Not asyncio's own: its transport kills the child when this process's loop closes.
+    child = subprocess.Popen(  # noqa: ASYNC220 - starting it takes a millisecond; hearing from it is awaited
+        # -P: never import from the working directory, which may be an agent's workspace.
+        [sys.executable, "-P", "-m", __name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # a Ctrl-C or a hang-up of the parent's terminal is not the child's
+        cwd="/",
+    )
+    try:
+        async with asyncio.timeout(timeout):
+            line = await asyncio.to_thread(_tell_and_hear, child, order)
+    except TimeoutError as error:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGTERM)  # the supervisor then ends its run and closes the pipe
+        raise RunStateError(
+            f"the run did not start within {timeout:g} seconds",
+            remedy="moat doctor says whether the Docker engine answers.",
+        ) from error
+    if not line:
+        raise RunStateError(
+            "the run's supervisor died while starting", remedy="moat doctor looks for the cause."
+        )
+    news = msgspec.json.decode(line, type=News)
+    if news.error:
+        raise _rebuilt(news)
+    return read_metadata(home, news.run_id)
+
+
+def _tell_and_hear(child: subprocess.Popen[bytes], order: bytes) -> bytes:
+    """Hand over the order and wait for one line of news; b"" when the child died before it had any."""
+    assert child.stdin is not None
+    assert child.stdout is not None
+    with child.stdout:
+        try:
+            with child.stdin:
+                child.stdin.write(order)
+        except BrokenPipeError:
+            pass
+        line = child.stdout.readline()
+    child.wait()  # at once: it left its work to a child of its own
+    return line
+
+
+def _absolute(request: RunRequest) -> RunRequest:
+    """The child works in another directory, so paths that were meant from here are made whole."""
+    return msgspec.structs.replace(
+        request,
+        workspace=os.path.abspath(os.path.expanduser(request.workspace)),
+        upstream_ca=os.path.abspath(os.path.expanduser(request.upstream_ca)) if request.upstream_ca else "",
+    )
+
+
+def _rebuilt(news: News) -> MoatError:
+    if news.error == ApprovalNeeded.__name__:
+        return ApprovalNeeded(news.what, asks=news.asks, remedy=news.remedy)
+    kind = getattr(errors, news.error, MoatError)
+    if kind.__init__ is not MoatError.__init__:  # wants more than crossed, and its text already says it
+        kind = MoatError
+    return kind(news.what, detail=news.detail, remedy=news.remedy)
+
+
+async def _supervise(order: Order) -> None:
+    from engine.run.lifecycle import run_attached
+
+    told = False
+
+    def tell(news: News) -> None:
+        nonlocal told
+        if not told:
+            told = True
+            os.write(1, msgspec.json.encode(news) + b"\n")
+            _let_go_of_parent()
+
+    try:
+        info = await run_attached(
+            Home(Path(order.home)),
+            order.request,
+            AgentIO(),
+            notice=lambda line: None,
+            on_running=lambda info: tell(News(run_id=info.id)),
+        )
+        tell(News(run_id=info.id))
+    except MoatError as error:
+        asks = error.asks if isinstance(error, ApprovalNeeded) else ()
+        tell(
+            News(
+                error=type(error).__name__,
+                what=error.what,
+                detail=error.detail,
+                remedy=error.remedy,
+                asks=asks,
+            )
+        )
+
+
+def _let_go_of_parent() -> None:
+    """Close the pipe, so that nobody waits for this process's end by reading it."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def main() -> None:
+    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+    if os.fork():
+        # The supervisor becomes init's child, so that a screen that stays open for days has none to reap.
+        os._exit(0)
+    asyncio.run(_supervise(order))
+
+
+if __name__ == "__main__":
+    main()

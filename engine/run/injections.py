@@ -1,0 +1,83 @@
+"""From the names of grants to what the proxy needs: hosts, headers, placeholders and the values.
+
+This is where a credential leaves the encrypted store for the supervisor's memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from engine.credentials import Credential, CredentialStore
+from engine.errors import CredentialMissing
+from engine.grants import Provider, provider, render_header
+from engine.proxy import HostRule, Injection
+
+
+class Granted:
+    """The grants of one run, opened. Holds credential values: never logged, never encoded."""
+
+    def __init__(
+        self,
+        providers: tuple[Provider, ...],
+        injections: tuple[Injection, ...],
+        expired: tuple[str, ...] = (),
+    ) -> None:
+        self.injections = injections
+        self.expired = expired
+        self.placeholders: dict[str, str] = {}
+        for item in providers:
+            for variable, placeholder in item.env.items():
+                self.placeholders.setdefault(variable, placeholder)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every value that must never be written down."""
+        return tuple(value for injection in self.injections for value in injection.secrets)
+
+    def __repr__(self) -> str:
+        return f"Granted({', '.join(injection.grant for injection in self.injections)})"
+
+
+def open_grants(store: CredentialStore, names: Iterable[str]) -> Granted:
+    """Load each named grant. Raises UnknownProvider, CredentialMissing, or what the store raises."""
+    providers: list[Provider] = []
+    injections: list[Injection] = []
+    stale: list[str] = []
+    for name in names:
+        item = provider(name)
+        if not store.exists(item.name):
+            raise CredentialMissing(
+                f"there is no credential for the grant {name!r}" + _in_profile(store.profile),
+                remedy=f"Store one first: moat grant {name}" + _profile_flag(store.profile),
+            )
+        credential = store.get(item.name)
+        providers.append(item)
+        injections.append(injection(item, credential))
+        if expired(credential):
+            stale.append(item.name)
+    return Granted(tuple(providers), tuple(injections), tuple(stale))
+
+
+def injection(item: Provider, credential: Credential) -> Injection:
+    return Injection(
+        grant=item.name,
+        rules=tuple(HostRule(pattern=r.pattern, ports=r.ports, header=r.header) for r in item.hosts),
+        values=tuple(render_header(rule, credential.token) for rule in item.hosts),
+        placeholders=tuple(dict.fromkeys(item.env.values())),
+        secrets=(credential.token,),
+    )
+
+
+def expired(credential: Credential, now: datetime | None = None) -> bool:
+    if not credential.expires_at:
+        return False
+    return datetime.fromisoformat(credential.expires_at) <= (now or datetime.now(UTC))
+
+
+def _in_profile(profile: str) -> str:
+    return f" in the profile {profile!r}" if profile else ""
+
+
+def _profile_flag(profile: str) -> str:
+    return f" --profile {profile}" if profile else ""

@@ -1,0 +1,169 @@
+"""From a settled spec to a started container behind a listening proxy.
+
+The order is chosen for speed: the network comes first because the proxy's socket binds to its gateway;
+the proxy's library imports in a thread while the daemon works; the container starts before the proxy
+accepts, and its first connection waits in the socket's backlog.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.errors import ProxyError
+from engine.home import Home
+from engine.proxy import CertificateAuthority, ProxyServer, ProxySpec, Recorder, Trust, preload
+from engine.run.environment import container_environment, trust_files
+from engine.run.injections import Granted
+from engine.run.spec import RunSpec
+from engine.runtimes import (
+    Attachment,
+    Bind,
+    Container,
+    ContainerSpec,
+    EngineInfo,
+    Network,
+    ProxyReach,
+    Runtime,
+    Sandbox,
+    choose_sandbox,
+    container_user,
+    home_label,
+    proxy_reach,
+)
+
+_BACKLOG = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    container: Container
+    attachment: Attachment
+    proxy: ProxyServer
+    sandbox: Sandbox
+
+
+async def launch(
+    home: Home,
+    spec: RunSpec,
+    granted: Granted,
+    engine: Runtime,
+    recorder: Recorder,
+    say: Callable[[str], None],
+) -> Launched:
+    """Bring the run up. On any error what was made is left for the caller to remove by the run's label."""
+    async with asyncio.TaskGroup() as group:
+        loading = group.create_task(asyncio.to_thread(preload))
+        certificates = group.create_task(asyncio.to_thread(_certificates, home))
+        told = group.create_task(engine.info())
+        image = group.create_task(engine.ensure_image(spec.image, say))
+        network = await engine.create_network(spec.id, home_label(home.root), spec.policy == "strict")
+        info = await told
+        sandbox = choose_sandbox(spec.sandbox, info.platform, info.runtimes)
+        reach = proxy_reach(info, network)
+        listener = _listen(reach)
+        token = secrets.token_urlsafe(32)
+        ca, trust = await certificates
+        await image
+        container = await engine.create(
+            _container_spec(
+                home, spec, granted, info, network, sandbox, reach, trust, _proxy_url(reach, listener, token)
+            ),
+        )
+        attachment = await container.attach()
+        proxy = ProxyServer(_proxy_spec(spec, granted, token, reach.peers), ca, recorder)
+        starting = group.create_task(container.start())
+        await loading
+        await proxy.start(listener)
+        try:
+            await starting
+        except BaseException:
+            await proxy.close()
+            raise
+    return Launched(container, attachment, proxy, sandbox)
+
+
+def _certificates(home: Home) -> tuple[CertificateAuthority, Trust]:
+    """Reads and, the first time, makes files; so it runs in a thread."""
+    authority = CertificateAuthority.load_or_create(home)
+    return authority, authority.trust()
+
+
+def _listen(reach: ProxyReach) -> socket.socket:
+    """The proxy's socket: one address, which on native Linux is the gateway of the run's own network."""
+    family = socket.AF_INET6 if ":" in reach.bind else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.bind((reach.bind, 0))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ProxyError(
+            f"the proxy cannot listen on {reach.bind}",
+            detail=str(error),
+            remedy="The Docker engine must run on this machine; check DOCKER_HOST.",
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+def _proxy_url(reach: ProxyReach, listener: socket.socket, token: str) -> str:
+    return f"http://moat:{token}@{reach.host}:{listener.getsockname()[1]}"
+
+
+def _proxy_spec(spec: RunSpec, granted: Granted, token: str, subnet: str) -> ProxySpec:
+    return ProxySpec(
+        run_id=spec.id,
+        token=token,
+        mode=spec.policy,
+        allow=spec.allow,
+        injections=granted.injections,
+        connect_to=spec.connect_to,
+        upstream_ca=spec.upstream_ca,
+        subnet=subnet,
+    )
+
+
+def _container_spec(
+    home: Home,
+    spec: RunSpec,
+    granted: Granted,
+    info: EngineInfo,
+    network: Network,
+    sandbox: Sandbox,
+    reach: ProxyReach,
+    trust: Trust,
+    proxy_url: str,
+) -> ContainerSpec:
+    return ContainerSpec(
+        run_id=spec.id,
+        home_label=home_label(home.root),
+        name=f"moat-{spec.id}",
+        image=spec.image,
+        command=spec.command,
+        env=container_environment(
+            proxy_url=proxy_url,
+            run_id=spec.id,
+            placeholders=granted.placeholders,
+            user=spec.env,
+            java_store=bool(trust.java_store),
+        ),
+        binds=(
+            Bind(str(spec.workspace), "/workspace", read_only=False),
+            *(Bind(str(mount.source), mount.target, read_only=mount.read_only) for mount in spec.mounts),
+        ),
+        files=trust_files(trust.certificate, trust.bundle, trust.java_store),
+        user=container_user(info, os.getuid(), os.getgid()),
+        sandbox=sandbox,
+        network=network,
+        extra_hosts=reach.extra_hosts,
+        dns=spec.dns,
+        memory_mb=spec.memory_mb,
+        cpus=spec.cpus,
+        interactive=spec.interactive,
+        tty=spec.tty,
+    )

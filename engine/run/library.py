@@ -1,0 +1,97 @@
+"""Finding runs and reading what they left: everything here only looks, live or finished alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from engine.errors import HomeError, RunNotFound
+from engine.events import RunInfo
+from engine.home import Home
+from engine.run.metadata import read_metadata
+from engine.run.names import ID_PREFIX
+
+if TYPE_CHECKING:
+    from engine.audit import Entry, Verdict
+
+AUDIT_DB = "audit.db"
+PUBLIC_KEY = "signing.pub"
+
+
+def list_runs(home: Home) -> list[RunInfo]:
+    """Every run, newest first."""
+    home.check(home.runs)
+    try:
+        ids = [path.name for path in home.runs.iterdir() if path.name.startswith(ID_PREFIX) and path.is_dir()]
+    except FileNotFoundError:
+        return []
+    runs = [read_metadata(home, run_id) for run_id in ids]
+    return sorted(runs, key=lambda run: (run.created_at, run.id), reverse=True)
+
+
+def find_run(home: Home, ref: str = "") -> RunInfo:
+    """The run meant by `ref`: an id, a unique prefix of one, or a name (the newest of that name).
+
+    Empty means the latest run. Raises RunNotFound with what was found instead.
+    """
+    runs = list_runs(home)
+    if not runs:
+        raise RunNotFound("there are no runs yet", remedy="Start one: moat run -- COMMAND")
+    if not ref:
+        return runs[0]
+    for run in runs:
+        if ref in (run.id, run.name):
+            return run
+    starts = [run for run in runs if run.id.startswith(ref) or run.id.startswith(ID_PREFIX + ref)]
+    if len(starts) == 1:
+        return starts[0]
+    if starts:
+        raise RunNotFound(
+            f"{len(starts)} runs start with {ref!r}: {', '.join(run.id for run in starts[:4])}",
+            remedy="Give more of the id.",
+        )
+    raise RunNotFound(f"no run is called {ref!r}", remedy="See them all: moat list")
+
+
+def verify_run(
+    home: Home,
+    run_id: str,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Verdict:
+    """Check a run's audit log against its hash chain and this installation's signing key. Blocking."""
+    from engine.audit import verify_log
+
+    path = home.check(home.run(run_id) / AUDIT_DB)
+    # A run that is over has a signed end: without it, its tail was cut off together with the signature.
+    over = read_metadata(home, run_id).state.ended
+    return verify_log(
+        path, public_key=_public_key(home), finished=over, progress=progress, cancelled=cancelled
+    )
+
+
+def audit_entries(home: Home, run_id: str, after: int = 0, limit: int = 1000) -> list[Entry]:
+    """Entries with a sequence number above `after`, in order. Blocking."""
+    from engine.audit import read_entries
+
+    return read_entries(home.check(home.run(run_id) / AUDIT_DB), after=after, limit=limit)
+
+
+def export_bundle(home: Home, run_id: str) -> bytes:
+    """The run's proof bundle (formats.md v1): one JSON file that verifies on another machine."""
+    from engine.audit import export_bundle as export
+
+    return export(home.check(home.run(run_id) / AUDIT_DB))
+
+
+def _public_key(home: Home) -> bytes | None:
+    """The installation's own signing key, so that a log re-signed by somebody else does not pass."""
+    try:
+        return bytes.fromhex(home.read(home.heads / PUBLIC_KEY).decode("ascii").strip())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise HomeError(
+            f"{home.heads / PUBLIC_KEY} is not a public key",
+            remedy="Restore it from a backup: signatures cannot be checked against a damaged key.",
+        ) from error

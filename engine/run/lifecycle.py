@@ -1,0 +1,135 @@
+"""Acting on runs: start, stop, destroy, and clean up after those that died."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from engine.errors import HomeError, RunStateError
+from engine.events import ControlRequest, RunInfo
+from engine.home import Home
+from engine.run.control import ask
+from engine.run.library import list_runs
+from engine.run.metadata import read_metadata, supervisor_alive
+from engine.run.request import RunRequest
+from engine.run.terminal import AgentIO
+
+if TYPE_CHECKING:
+    from engine.runtimes import Runtime
+
+_POLL = 0.05  # seconds between looks at a run's metadata while waiting for its end
+
+
+async def run_attached(
+    home: Home,
+    request: RunRequest,
+    io: AgentIO,
+    notice: Callable[[str], None],
+    on_running: Callable[[RunInfo], None] = lambda info: None,
+) -> RunInfo:
+    """A run's whole life in this process; SIGINT and SIGTERM stop it, a second one kills it.
+
+    Raises MoatError for what a person can mend; then nothing of the run is left running.
+    """
+    import gc
+
+    gc.disable()  # what is made while starting stays; the supervisor turns it on once the agent runs
+    from engine.run.prepare import prepare
+
+    loop = asyncio.get_running_loop()
+    supervisor = await prepare(home, request, io, notice, on_running)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, supervisor.request_stop)
+    try:
+        return await supervisor.run(_docker)
+    finally:
+        gc.enable()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+async def start_detached(home: Home, request: RunRequest, timeout: float = 60) -> RunInfo:
+    """Start a supervisor of its own and return when the agent runs, or has already ended.
+
+    Raises what the supervisor raised. After `timeout` seconds without news it is stopped.
+    """
+    from engine.run.detached import spawn
+
+    return await spawn(home, request, timeout)
+
+
+async def stop_run(home: Home, run_id: str, *, kill: bool = False, timeout: float = 30) -> RunInfo:
+    """Stop a run and wait until it is over. A run that is over already is returned as it is."""
+    run = read_metadata(home, run_id)
+    if run.state.ended:
+        return run
+    await ask(home, run_id, ControlRequest(op="kill" if kill else "stop"))
+    try:
+        async with asyncio.timeout(timeout):
+            while supervisor_alive(home, run_id):  # noqa: ASYNC110 - a file lock of another process: nothing to await
+                await asyncio.sleep(_POLL)
+    except TimeoutError as error:
+        raise RunStateError(
+            f"run {run.name} has not ended within {timeout:g} seconds",
+            remedy=f"Kill it: moat stop --kill {run_id}",
+        ) from error
+    return read_metadata(home, run_id)
+
+
+async def destroy_run(home: Home, run_id: str) -> None:
+    """Remove a run's directory and whatever of it is left in the engine. Refuses a live run."""
+    run = read_metadata(home, run_id)
+    if supervisor_alive(home, run_id):
+        raise RunStateError(f"run {run.name} is {run.state}", remedy=f"Stop it first: moat stop {run_id}")
+    directory = home.check(home.run(run_id))
+    if run.keep or not run.state.ended:
+        async with _docker() as engine:
+            await engine.remove_run(run_id)
+    try:
+        await asyncio.to_thread(shutil.rmtree, directory)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise HomeError(
+            f"{directory} could not be removed: {error.strerror}", remedy="Check its owner."
+        ) from error
+
+
+async def reap(home: Home) -> list[RunInfo]:
+    """Close the runs whose supervisor died. Only files are read when there are none."""
+    from engine.run.reaper import dead_runs
+
+    if not dead_runs(home):
+        return []
+    from engine.run.reaper import reap as reap_dead
+
+    return await reap_dead(home, _docker)
+
+
+async def clean(home: Home) -> list[str]:
+    """Remove every container and network of this installation that no live run needs.
+
+    Returns one line for each thing done. Run directories, and so logs and proof, stay.
+    """
+    from engine.runtimes import home_label
+
+    done = [f"closed run {run.name} ({run.id}), which was interrupted" for run in await reap(home)]
+    live = {run.id for run in list_runs(home) if not run.state.ended and supervisor_alive(home, run.id)}
+    async with _docker() as engine:
+        dead = {left.run_id for left in await engine.leftovers(home_label(home.root))} - live
+        for run_id in sorted(dead):
+            done += [f"removed {left.kind} {left.name}" for left in await engine.remove_run(run_id)]
+    return done
+
+
+def _docker() -> Runtime:
+    from engine.runtimes import DockerRuntime
+
+    return DockerRuntime.connect(os.environ)
+
+
+__all__ = ["clean", "destroy_run", "reap", "run_attached", "start_detached", "stop_run"]

@@ -1,0 +1,55 @@
+"""Everything that can be refused before anything is started: config, approval, grants, keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from engine.credentials import CredentialStore, KeySource
+from engine.events import RunInfo
+from engine.home import Home
+from engine.run.approval import approve
+from engine.run.injections import Granted, open_grants
+from engine.run.request import RunRequest
+from engine.run.signing import load_signer
+from engine.run.spec import RunSpec, settle
+from engine.run.supervisor import Supervisor
+from engine.run.terminal import AgentIO
+
+
+async def prepare(
+    home: Home,
+    request: RunRequest,
+    io: AgentIO,
+    notice: Callable[[str], None],
+    on_running: Callable[[RunInfo], None],
+) -> Supervisor:
+    """A supervisor ready to run. Raises the first thing that a person has to mend."""
+    home.ensure_dir(home.root)
+    spec = settle(home, request)
+    keys = KeySource(home)
+    granted, signer = await asyncio.to_thread(
+        lambda: (open_grants(CredentialStore(home, spec.profile, keys), spec.grants), load_signer(home, keys))
+    )
+    approve(
+        home,
+        spec.workspace,
+        spec.config,
+        anything=request.accept_config,
+        accepted=request.accepted,
+    )
+    for line in (keys.notice, _given_by_config(spec), *_expiry_notices(granted)):
+        if line:
+            notice(line)
+    return Supervisor(home, spec, granted, signer, io=io, notice=notice, on_running=on_running)
+
+
+def _given_by_config(spec: RunSpec) -> str:
+    """Grants that the workspace asked for are said, because the person did not type them."""
+    if not spec.config.grants:
+        return ""
+    return f"agent.yaml grants this run: {', '.join(spec.config.grants)}"
+
+
+def _expiry_notices(granted: Granted) -> list[str]:
+    return [f"the credential for {name} has expired; renew it: moat grant {name}" for name in granted.expired]

@@ -1,0 +1,64 @@
+"""Closing runs whose supervisor died: nothing of theirs may stay alive or look unfinished.
+
+The kernel tells which (the lock is free); the run's label tells what to remove; the audit log is closed
+as `interrupted` and signed, so that a verifier sees an end and not a hole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from engine.audit import append_and_close, container
+from engine.errors import MoatError
+from engine.events import RunInfo, RunState, timestamp
+from engine.home import Home
+from engine.run.library import AUDIT_DB, list_runs
+from engine.run.metadata import supervisor_alive, try_lock, write_metadata
+from engine.runtimes import Runtime
+
+INTERRUPTED = "its supervisor died; the run was closed by a later command"
+
+
+def dead_runs(home: Home) -> list[RunInfo]:
+    """Runs that are not over by their metadata although no supervisor holds them. Reads files only."""
+    return [run for run in list_runs(home) if not run.state.ended and not supervisor_alive(home, run.id)]
+
+
+async def reap(home: Home, connect: Callable[[], Runtime]) -> list[RunInfo]:
+    """Close every dead run; returns them as they now are. Raises when the engine cannot be asked."""
+    dead = dead_runs(home)
+    if not dead:
+        return []
+    async with connect() as engine:
+        return [closed for run in dead if (closed := await _close(home, run, engine)) is not None]
+
+
+async def _close(home: Home, run: RunInfo, engine: Runtime) -> RunInfo | None:
+    lock = try_lock(home, run.id)
+    if lock is None:  # another command is closing it right now
+        return None
+    try:
+        await engine.remove_run(run.id)
+        closed = msgspec.structs.replace(
+            run, state=RunState.INTERRUPTED, ended_at=timestamp(), error=run.error or INTERRUPTED
+        )
+        try:
+            await asyncio.to_thread(_close_log, home, run.id)
+        except MoatError as error:
+            closed = msgspec.structs.replace(closed, error=f"{closed.error}; {error}")
+        write_metadata(home, closed)
+        return closed
+    finally:
+        lock.release()
+
+
+def _close_log(home: Home, run_id: str) -> None:
+    from engine.credentials import KeySource
+    from engine.run.signing import load_signer
+
+    path = home.run(run_id) / AUDIT_DB
+    signer = load_signer(home, KeySource(home))
+    append_and_close(home, path, [container("interrupted", reason=INTERRUPTED)], signer)

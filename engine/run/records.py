@@ -1,0 +1,142 @@
+"""The supervisor's own hand on the run's files: the only writer of logs, requests, usage and audit.
+
+It is the proxy's Recorder: what the proxy is about to do is made durable here before it does it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from engine.audit import AuditLog, EntryData, console, credential, network, policy
+from engine.errors import AuditGateClosed, HomeError
+from engine.events import GrantUse, LogLine, RequestRecord, timestamp
+from engine.home import Home
+from engine.proxy.mask import Masker
+from engine.run.jsonl import LineFile
+from engine.run.output import MAX_LINE, LineSplitter
+from engine.run.tail import LOGS, NETWORK
+
+USAGE = "usage.json"
+
+_FLOOD = 64  # lines in one read of at most 64 KiB
+
+
+class RunRecords:
+    """Open for one run's life. `secrets` are masked in every line before it is written anywhere."""
+
+    def __init__(
+        self,
+        home: Home,
+        run_id: str,
+        audit: AuditLog,
+        secrets: tuple[str, ...],
+        notice: Callable[[str], None],
+    ) -> None:
+        self._home = home
+        self._directory = home.run(run_id)
+        self._audit = audit
+        self._masker = Masker(secrets)
+        self._notice = notice
+        self._logs = LineFile(home, self._directory / LOGS)
+        self._network = LineFile(home, self._directory / NETWORK)
+        self._splitters = {"stdout": LineSplitter(), "stderr": LineSplitter()}
+        self._usage: dict[str, GrantUse] = {}
+        self._usage_timer: asyncio.TimerHandle | None = None
+        self._gate_said = False
+
+    # The proxy's Recorder
+
+    async def credential(self, grant: str, action: str, host: str) -> None:
+        """Durable on return; raises AuditGateClosed, and then the proxy sends nothing."""
+        try:
+            await self._audit.append(credential(grant, action, host))
+        except AuditGateClosed as error:
+            self._say_gate(error)
+            raise
+        used = self._usage.get(grant)
+        self._usage[grant] = GrantUse(last_used_at=timestamp(), uses=(used.uses if used else 0) + 1)
+        if self._usage_timer is None:
+            self._usage_timer = asyncio.get_running_loop().call_later(1.0, self._write_usage)
+
+    async def denied(self, host: str, operation: str, rule: str, message: str) -> None:
+        await self.note(policy("network", operation, "deny", rule=rule, message=f"{host}: {message}"))
+
+    async def finished(self, record: RequestRecord) -> None:
+        self._network.append(record)
+        await self.note(
+            network(
+                record.method,
+                record.url,
+                record.status_code,
+                record.duration_ms,
+                credential_used=record.grant,
+                error=record.error,
+            )
+        )
+
+    # The agent's output
+
+    async def output(self, stream: str, data: bytes) -> None:
+        await self._lines(stream, self._splitters[stream].feed(data))
+
+    async def close(self) -> None:
+        """Write what is still held back. The audit log is closed by whoever opened it."""
+        for stream, splitter in self._splitters.items():
+            await self._lines(stream, splitter.finish())
+        if self._usage_timer is not None:
+            self._usage_timer.cancel()
+            self._write_usage()
+        for file, name in ((self._logs, LOGS), (self._network, NETWORK)):
+            file.close()
+            if file.dropped:
+                self._notice(f"{file.dropped} lines of {name} could not be written: {file.problem}")
+
+    async def _lines(self, stream: str, lines: list[str]) -> None:
+        if not lines:
+            return
+        now = timestamp()
+        masked = [self._masker.mask(line) for line in lines]
+        self._logs.append(*(LogLine(ts=now, line=line, stream=stream) for line in masked))
+        for text in _entries(masked):
+            await self.note(console(text))
+
+    async def note(self, entry: EntryData) -> None:
+        """Accepted in order, durable soon. A closed gate is said once; the gate itself stops credentials."""
+        try:
+            await self._audit.note(entry)
+        except AuditGateClosed as error:
+            self._say_gate(error)
+
+    def _say_gate(self, error: AuditGateClosed) -> None:
+        if not self._gate_said:
+            self._gate_said = True
+            self._notice(f"{error.what}; no credential is used from now on. {error.detail}".rstrip())
+
+    def _write_usage(self) -> None:
+        self._usage_timer = None
+        try:
+            self._home.write(self._directory / USAGE, msgspec.json.encode(self._usage))
+        except HomeError as error:
+            self._notice(f"the last use of grants could not be written: {error.what}")
+
+
+def _entries(lines: list[str]) -> list[str]:
+    """One audit entry a line; but a flood, which would cost the log more than it proves, shares entries.
+
+    Nothing is left out: lines that came in one read are joined by their line ends, up to MAX_LINE.
+    """
+    if len(lines) <= _FLOOD:
+        return lines
+    texts: list[str] = []
+    together: list[str] = []
+    size = 0
+    for line in lines:
+        if together and size + len(line) > MAX_LINE:
+            texts.append("\n".join(together))
+            together, size = [], 0
+        together.append(line)
+        size += len(line) + 1
+    return [*texts, "\n".join(together)]

@@ -1,0 +1,157 @@
+"""From what a person asked and what agent.yaml asks to one settled description of a run.
+
+Nothing is started here and nothing is written; every error a person can make is found here, before a
+container, a network or a log exists. Flags win over the file where both name one thing; grants,
+mounts and hosts add up.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from engine.config import (
+    AgentConfig,
+    Mount,
+    check_env,
+    check_workspace,
+    load_agent_config,
+    parse_host_pattern,
+    parse_mount,
+)
+from engine.errors import UsageError
+from engine.home import Home
+from engine.proxy.dial import ConnectTo, parse_connect_to
+from engine.run.names import check_run_name, new_run_id, new_run_name
+from engine.run.request import RunRequest
+from engine.runtimes import choose_runtime
+
+DEFAULT_IMAGE = "debian:bookworm-slim"
+POLICIES = ("permissive", "strict")
+
+
+class RunSpec(msgspec.Struct, frozen=True):
+    """A run, settled. `sandbox` is still a wish (None: the platform's default); the engine decides it."""
+
+    id: str
+    name: str
+    agent: str
+    workspace: Path
+    config: AgentConfig
+    command: tuple[str, ...]
+    image: str
+    runtime: str
+    sandbox: bool | None
+    policy: str
+    allow: tuple[str, ...]
+    grants: tuple[str, ...]
+    profile: str
+    env: dict[str, str]
+    mounts: tuple[Mount, ...]
+    memory_mb: int | None
+    cpus: float | None
+    dns: tuple[str, ...]
+    interactive: bool
+    tty: bool
+    keep: bool
+    connect_to: tuple[ConnectTo, ...]
+    upstream_ca: Path | None
+
+
+def settle(home: Home, request: RunRequest) -> RunSpec:
+    """Read the workspace's agent.yaml and combine it with `request`.
+
+    Raises UsageError for a wish that makes no sense and ConfigError for a file that does not.
+    """
+    workspace = check_workspace(Path(request.workspace), home.root)
+    forbidden = (home.root,)
+    config = load_agent_config(workspace, forbidden).config
+    check_env(request.env, "-e/--env")
+    name = check_run_name(request.name or config.name) if (request.name or config.name) else new_run_name()
+    policy = request.policy or config.network.policy or POLICIES[0]
+    if policy not in POLICIES:
+        raise UsageError(f"unknown policy {policy!r}", remedy=f"Use one of: {', '.join(POLICIES)}.")
+    if policy == "strict" and config.container.dns:
+        raise UsageError(
+            "container.dns cannot be used with the strict policy, where no name is resolved in the container",
+            remedy="Remove container.dns from agent.yaml, or use --policy permissive.",
+        )
+    interactive = request.interactive or config.interactive
+    mounts = (*config.mounts, *(parse_mount(text, workspace, forbidden) for text in request.mounts))
+    return RunSpec(
+        id=new_run_id(),
+        name=name,
+        agent=config.agent,
+        workspace=workspace,
+        config=config,
+        command=_command(request, config, interactive=interactive),
+        image=request.image or config.image or DEFAULT_IMAGE,
+        runtime=choose_runtime(request.runtime, os.environ.get("MOAT_RUNTIME", ""), config.runtime),
+        sandbox=request.sandbox if request.sandbox is not None else config.sandbox,
+        policy=policy,
+        allow=_once((*config.network.allow, *map(_allowed_host, request.allow_hosts))),
+        grants=_once((*config.grants, *request.grants)),
+        profile=request.profile,
+        env={**config.env, **request.env},
+        mounts=_check_targets(mounts),
+        memory_mb=config.container.memory,
+        cpus=config.container.cpus,
+        dns=config.container.dns,
+        interactive=interactive,
+        tty=interactive and request.tty,
+        keep=request.keep,
+        connect_to=tuple(parse_connect_to(text) for text in request.connect_to),
+        upstream_ca=_upstream_ca(request.upstream_ca),
+    )
+
+
+def _allowed_host(text: str) -> str:
+    try:
+        return str(parse_host_pattern(text))
+    except UsageError as error:
+        raise UsageError(f"--allow-host {error.what}", detail=error.detail, remedy=error.remedy) from error
+
+
+def _command(request: RunRequest, config: AgentConfig, *, interactive: bool) -> tuple[str, ...]:
+    command = request.command or config.command
+    if command:
+        return command
+    if request.image or config.image:
+        return ()  # the image's own
+    if interactive:
+        return ("/bin/bash",)
+    raise UsageError(
+        "there is nothing to run",
+        remedy="Give a command after --, as in: moat run -- CMD ARG…, or set `command:` in agent.yaml.",
+    )
+
+
+def _check_targets(mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
+    seen: set[str] = set()
+    for mount in mounts:
+        if mount.target in seen:
+            raise UsageError(f"two mounts have the target {mount.target}", remedy="Give each its own target.")
+        seen.add(mount.target)
+    return mounts
+
+
+def _upstream_ca(name: str) -> Path | None:
+    if not name:
+        return None
+    path = Path(name).expanduser().absolute()
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"--upstream-ca {name}: {error.strerror}", remedy="Name a readable PEM file."
+        ) from error
+    if b"-----BEGIN CERTIFICATE-----" not in text:
+        raise UsageError(f"--upstream-ca {name} holds no PEM certificate", remedy="Name a PEM file.")
+    return path
+
+
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """First mention wins: the order decides which of several grants for one host is used."""
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,51 @@
+"""Where `grant` takes a credential from: stdin when asked, else what this machine has, else a person."""
+
+from __future__ import annotations
+
+import sys
+
+import engine
+from moat_tui.cli.output import is_terminal
+from moat_tui.cli.prompts import hidden
+
+_MOST_BYTES = 64 * 1024
+
+
+def obtain(home: engine.Home, provider: engine.ProviderInfo, *, from_stdin: bool) -> tuple[str, str]:
+    """The credential and where it came from: stdin when asked, else what this machine has, else a person."""
+    if from_stdin:
+        return read_stdin(), "stdin"
+    found = engine.find_token(home, provider.name)
+    if found is not None:
+        return found.value, found.source
+    if not is_terminal(0):
+        tried = f" (tried: {', '.join(provider.sources)})" if provider.sources else ""
+        raise engine.MoatError(
+            f"no credential for {provider.name} was found here{tried}, and there is no terminal to ask on",
+            remedy=f"Set one of these variables, or pipe it in: … | moat grant {provider.name} --stdin",
+        )
+    token = hidden(f"{provider.title or provider.name} credential (not shown)").strip()
+    return check_token(token, "what was typed"), "prompt"
+
+
+def read_stdin() -> str:
+    """The credential on stdin without its one line end."""
+    data = sys.stdin.buffer.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise engine.UsageError(f"stdin holds more than {_MOST_BYTES} bytes: that is no credential")
+    data = data.removesuffix(b"\n").removesuffix(b"\r")
+    try:
+        return check_token(data.decode("ascii"), "stdin")
+    except UnicodeDecodeError:
+        raise engine.UsageError("stdin holds bytes that no credential has") from None
+
+
+def check_token(token: str, where: str) -> str:
+    """`token` when it could be one; an HTTP header could not carry spaces at its ends or line breaks."""
+    if not token:
+        raise engine.UsageError(f"there is no credential: {where} was empty")
+    if not token.isprintable() or token != token.strip() or not token.isascii():
+        raise engine.UsageError(
+            f"{where} holds line breaks, spaces at an end or characters no credential has"
+        )
+    return token

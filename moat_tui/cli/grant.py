@@ -1,0 +1,202 @@
+"""`grant`, `revoke`: store a credential once; look at what is stored, never at its value."""
+
+from __future__ import annotations
+
+import click
+
+import engine
+from moat_tui.cli import options, output
+from moat_tui.cli.argv import DefaultGroup, Invocation
+from moat_tui.cli.credential_source import obtain
+from moat_tui.cli.errors import OK, say
+from moat_tui.cli.no_value import NoValueCommand, check_name
+
+
+@click.command("grant", cls=NoValueCommand)
+@click.argument("provider", metavar="PROVIDER", default="")
+@click.option("--stdin", "from_stdin", is_flag=True, help="Read the credential from stdin.")
+@click.option("--no-validate", is_flag=True, help="Store it without asking the service whether it is good.")
+@options.profile
+@options.as_json
+@click.pass_obj
+def add(
+    said: Invocation, provider: str, from_stdin: bool, no_validate: bool, profile: str, as_json: bool
+) -> int:
+    """Store the credential for PROVIDER, encrypted, so that runs can be given the use of it."""
+    import asyncio
+
+    wanted = known(said.home, provider)
+    token, source = obtain(said.home, wanted, from_stdin=from_stdin)
+    account = ""
+    if not no_validate:
+        account = asyncio.run(engine.validate_token(said.home, wanted.name, token))
+    had_key_file = said.home.key_file.exists()
+    stored = engine.save_grant(said.home, wanted.name, token, source=source, account=account, profile=profile)
+    if said.home.key_file.exists() and not had_key_file:
+        say(f"without a keychain the encryption key is in {said.home.key_file}, readable by you only")
+    if as_json:
+        output.write(output.json_page(stored))
+        return OK
+    output.line(f"{wanted.name}: taken from {source}" + (f", account {account}" if account else ""))
+    output.line(f"stored encrypted in {place(said.home, wanted.name, profile)}")
+    say(f"use it: moat run -g {wanted.name} -- COMMAND")
+    return OK
+
+
+@click.command("list", short_help="List what is stored.")
+@click.option("-a", "--all", "every", is_flag=True, help="Of every profile.")
+@options.profile
+@options.as_json
+@click.pass_obj
+def list_stored(said: Invocation, every: bool, profile: str, as_json: bool) -> int:
+    """List the stored credentials: where each came from and which run used it last."""
+    grants = engine.list_grants(said.home, None if every else profile)
+    if as_json:
+        output.write(output.json_page(grants))
+        return OK
+    if not grants:
+        say("nothing is stored yet; begin with: moat grant github")
+        return OK
+    table = output.Columns(
+        "PROVIDER", "PROFILE", "STATE", "ACCOUNT", "SOURCE", "EXPIRES", "LAST USED", "HOSTS"
+    )
+    output.write(table.render([_row(grant) for grant in grants]))
+    return OK
+
+
+def _row(grant: engine.GrantInfo) -> tuple[str, ...]:
+    used = f"{output.age(grant.last_used_at)} ago by {grant.last_used_run}" if grant.last_used_at else "-"
+    return (
+        grant.provider,
+        grant.profile or "-",
+        str(grant.state),
+        grant.account or "-",
+        grant.source or "-",
+        grant.expires_at or "-",
+        used,
+        grant.problem or ",".join(grant.hosts) or "-",
+    )
+
+
+@click.command(cls=NoValueCommand, short_help="Show what is known of one, never its value.")
+@click.argument("provider", metavar="PROVIDER")
+@options.profile
+@options.as_json
+@click.pass_obj
+def show(said: Invocation, provider: str, profile: str, as_json: bool) -> int:
+    """Show one stored credential: everything but its value."""
+    for grant in engine.list_grants(said.home, profile):
+        if grant.provider == provider:
+            break
+    else:
+        raise nothing_stored(provider, profile)
+    if as_json:
+        output.write(output.json_page(grant))
+        return OK
+    facts = {
+        "provider": grant.provider,
+        "title": grant.title,
+        "profile": grant.profile,
+        "state": str(grant.state) + (f" ({grant.problem})" if grant.problem else ""),
+        "hosts": ", ".join(grant.hosts),
+        "account": grant.account,
+        "source": grant.source,
+        "stored": grant.created_at,
+        "expires": grant.expires_at,
+        "last used": f"{grant.last_used_at} by {grant.last_used_run}" if grant.last_used_at else "",
+        "in a run": ", ".join(f"{name}={value}" for name, value in grant.env.items()),
+        "file": place(said.home, grant.provider, grant.profile),
+    }
+    for name, text in facts.items():
+        if text:
+            output.line(f"{name:<10} {text}")
+    return OK
+
+
+@click.command(short_help="List what can be stored.")
+@options.as_json
+@click.pass_obj
+def providers(said: Invocation, as_json: bool) -> int:
+    """List the providers a credential can be stored for, and where each is looked for first."""
+    table = engine.list_providers(said.home)
+    if as_json:
+        output.write(output.json_page(table))
+        return OK
+    columns = output.Columns("PROVIDER", "TITLE", "SOURCES", "HOSTS")
+    output.write(
+        columns.render([(p.name, p.title, ", ".join(p.sources) or "-", ", ".join(p.hosts)) for p in table])
+    )
+    return OK
+
+
+@click.command(cls=NoValueCommand, short_help="Forget a stored credential.")
+@click.argument("provider", metavar="PROVIDER")
+@options.profile
+@options.as_json
+@click.pass_obj
+def revoke(said: Invocation, provider: str, profile: str, as_json: bool) -> int:
+    """Remove the stored credential for PROVIDER. At the service itself it stays valid.
+
+    \b
+      moat revoke github
+      moat revoke github --profile work
+    """
+    check_name(provider)
+    if not engine.revoke_grant(said.home, provider, profile):
+        raise nothing_stored(provider, profile)
+    if as_json:
+        output.write(output.json_page({"provider": provider, "profile": profile, "revoked": True}))
+    else:
+        output.line(f"{provider}: the stored credential is removed")
+        say("it is still valid at the service; revoke it there too if it may have leaked")
+    return OK
+
+
+def known(home: engine.Home, name: str) -> engine.ProviderInfo:
+    """The provider called `name`; raises UsageError, which repeats only what looks like a name."""
+    table = {provider.name: provider for provider in engine.list_providers(home)}
+    if name in table:
+        return table[name]
+    if name:
+        check_name(name)
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, table, n=1)
+    raise engine.UsageError(
+        f"there is no provider {name!r}" if name else "no provider is named",
+        remedy=f"Did you mean {near[0]!r}?" if near else "See them all: moat grant providers",
+    )
+
+
+def place(home: engine.Home, provider: str, profile: str) -> str:
+    """Where the sealed file is (formats.md, "Credential file")."""
+    folder = home.credentials / "profiles" / profile if profile else home.credentials
+    return str(folder / f"{provider}.enc")
+
+
+def nothing_stored(provider: str, profile: str) -> engine.MoatError:
+    check_name(provider)
+    where = f" in profile {profile}" if profile else ""
+    return engine.MoatError(
+        f"no credential for {provider} is stored{where}", remedy="See what is: moat grant list --all"
+    )
+
+
+grant = DefaultGroup(
+    name="grant",
+    default=add,
+    usage="PROVIDER [--stdin] [--no-validate] [--profile NAME]  |  list  |  show PROVIDER  |  providers",
+    commands={"list": list_stored, "show": show, "providers": providers},
+    short_help="Store a credential; list and show what is stored.",
+    help="""Store the credential for PROVIDER, encrypted, so that runs can be given the use of it.
+
+It is taken from the provider's environment variables or its own tool (for github: GITHUB_TOKEN,
+GH_TOKEN, then `gh auth token`), else asked for, hidden. It is never an argument, and never printed.
+
+\b
+  moat grant github
+  pass show github | moat grant github --stdin
+  moat grant anthropic --profile work
+  moat grant list
+""",
+)

@@ -1,0 +1,184 @@
+"""`list`, `logs`, `trace`: read a run's files, live or finished, and change nothing in them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import click
+
+import engine
+from moat_tui.cli import options, output
+from moat_tui.cli.argv import Invocation
+from moat_tui.cli.errors import OK, say
+from moat_tui.cli.leftovers import reap
+
+_POLL_SECONDS = 0.15
+_REAP_SECONDS = 3.0
+_COMMAND_WIDTH = 60  # of a command in the list; --json has it whole
+
+
+@click.command("list", short_help="List runs, newest first.")
+@options.as_json
+@click.pass_obj
+def list_command(said: Invocation, as_json: bool) -> int:
+    """List runs, newest first.
+
+    \b
+      moat list
+      moat list --json
+    """
+    reap(said.home)
+    runs = engine.list_runs(said.home)
+    if as_json:
+        output.write(output.json_page(runs))
+        return OK
+    if not runs:
+        say("there are no runs yet; start one: moat run -- COMMAND")
+        return OK
+    titles = ["NAME", "ID", "STATE", "EXIT", "RUNTIME", "AGE", "GRANTS", "COMMAND"]
+    rows = [_row(run) for run in runs]
+    if any(run.error for run in runs):
+        titles.append("PROBLEM")
+        rows = [(*row, run.error or "-") for row, run in zip(rows, runs, strict=True)]
+    output.write(output.Columns(*titles, right=("EXIT",)).render(rows))
+    return OK
+
+
+def _row(run: engine.RunInfo) -> tuple[str, ...]:
+    return (
+        run.name,
+        run.id,
+        str(run.state),
+        "-" if run.exit_code is None else str(run.exit_code),
+        f"{run.runtime}/{run.sandbox}" if run.sandbox else run.runtime,
+        output.age(run.created_at),
+        ",".join(run.grants) or "-",
+        _short(" ".join(run.command)) or "-",
+    )
+
+
+def _short(command: str) -> str:
+    return command if len(command) <= _COMMAND_WIDTH else command[: _COMMAND_WIDTH - 1] + "…"
+
+
+@click.command(short_help="Print what a run's agent wrote.")
+@options.which_run
+@options.follow
+@options.last_lines
+@options.as_json_lines
+@click.pass_obj
+def logs(said: Invocation, run: str, follow: bool, lines: int | None, as_json: bool) -> int:
+    """Print what a run's agent wrote, its stdout and stderr in the order they came.
+
+    RUN is an id, the start of one, or a name; the latest run when left out.
+
+    \b
+      moat logs
+      moat logs -f swift-otter
+      moat logs -n 20 run_3f
+    """
+    reap(said.home)
+    found = engine.find_run(said.home, run)
+    terminal, colour = output.stdout_is_terminal(), output.colours()
+
+    def show(batch: list[engine.LogLine]) -> str:
+        if as_json:
+            return "".join(map(output.json_line, batch))
+        return "".join(
+            output.agent_line(entry.line, terminal=terminal, colour=colour) + "\n" for entry in batch
+        )
+
+    tail = engine.LogTail(said.home, found.id)
+    for batch in _batches(said.home, found.id, tail.read, tail.last, lines, follow=follow):
+        output.write(show(batch))
+    _say_skipped(tail.skipped)
+    return OK
+
+
+@click.command(short_help="Print a run's requests, one a line.")
+@options.which_run
+@click.option("--network", is_flag=True, help="Network requests; the default, and all there is so far.")
+@options.follow
+@options.last_lines
+@options.as_json_lines
+@click.pass_obj
+def trace(said: Invocation, run: str, network: bool, follow: bool, lines: int | None, as_json: bool) -> int:
+    """Print a run's requests, one a line: when, what, the answer, the grant used, the decision.
+
+    RUN is an id, the start of one, or a name; the latest run when left out. With --json each line
+    holds the whole record, headers and the first 8 KiB of bodies included; credentials are redacted.
+
+    \b
+      moat trace
+      moat trace -f swift-otter
+      moat trace --json | jq .url
+    """
+    reap(said.home)
+    found = engine.find_run(said.home, run)
+    table = output.Columns(
+        "TIME", "METHOD", "HOST", "PATH", "STATUS", "MS", "GRANT", "DECISION", right=("STATUS", "MS")
+    )
+
+    def show(batch: list[engine.RequestRecord]) -> str:
+        if as_json:
+            return "".join(map(output.json_line, batch))
+        return table.render([_request(record) for record in batch])
+
+    tail = engine.RequestTail(said.home, found.id)
+    for batch in _batches(said.home, found.id, tail.read, tail.last, lines, follow=follow):
+        output.write(show(batch))
+    _say_skipped(tail.skipped)
+    return OK
+
+
+def _request(record: engine.RequestRecord) -> tuple[str, ...]:
+    when = output.moment(record.ts)
+    authority, slash, path = record.url.partition("://")[2].partition("/")
+    outcome = record.decision if not record.error else f"{record.decision}: {record.error}"
+    return (
+        when.astimezone().strftime("%H:%M:%S") if when else "-",
+        record.method,
+        record.host or authority,
+        slash + path or "-",
+        str(record.status_code) if record.status_code else "-",
+        str(record.duration_ms),
+        record.grant or "-",
+        outcome,
+    )
+
+
+def _batches[Line](
+    home: engine.Home,
+    run_id: str,
+    read: Callable[[], list[Line]],
+    last: Callable[[int], list[Line]],
+    count: int | None,
+    *,
+    follow: bool,
+) -> Iterator[list[Line]]:
+    """What there is, the last `count` lines only when given, then what comes until the run ends."""
+    if count is not None:
+        yield last(count)
+        if not follow:
+            return
+    idle_since = time.monotonic()
+    while True:
+        # The state is read first: what an ended run wrote is then all there to be read.
+        ended = not follow or engine.find_run(home, run_id).state.ended
+        batch = read()
+        if batch:
+            idle_since = time.monotonic()
+            yield batch
+        elif ended:
+            return
+        else:
+            if time.monotonic() - idle_since > _REAP_SECONDS:
+                reap(home)
+                idle_since = time.monotonic()
+            time.sleep(_POLL_SECONDS)
+
+
+def _say_skipped(count: int) -> None:
+    if count:
+        say(f"left out, because they could not be read: {count} damaged line{'s' if count > 1 else ''}")

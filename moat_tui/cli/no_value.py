@@ -1,0 +1,45 @@
+"""Keeping credential values out of argv: such a word is refused, and never repeated on the screen."""
+
+from __future__ import annotations
+
+import re
+from typing import NoReturn
+
+import click
+
+import engine
+
+# Short and plain: what can be a provider's name and is no credential typed in its place.
+_NAME_LIKE = re.compile(r"[a-z][a-z0-9.-]{0,19}(:[a-z0-9.-]{1,63})?")
+_OPTION_LIKE = re.compile(r"--?[a-z-]{1,20}")
+
+
+class NoValueCommand(click.Command):
+    """A command that never repeats an argument it did not expect: it may be a credential."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.allow_extra_args = True
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if not _OPTION_LIKE.fullmatch(error.option_name):
+                refuse_value()
+            raise
+        if ctx.args:
+            refuse_value()
+        return rest
+
+
+def refuse_value() -> NoReturn:
+    raise engine.UsageError(
+        "only a provider and the options of `moat grant --help` go here, never a credential's value",
+        remedy="Without a value it is asked for, hidden; --stdin reads it from a pipe. "
+        "If you typed a credential, it is in your shell's history now: replace it.",
+    )
+
+
+def check_name(word: str) -> str:
+    """`word` itself when a message may repeat it; raises UsageError, which does not, otherwise."""
+    if not _NAME_LIKE.fullmatch(word):
+        refuse_value()
+    return word

@@ -1,0 +1,40 @@
+"""Asking a person, on the terminal only: nothing here may hang a script."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+import warnings
+
+import engine
+from moat_tui.cli.errors import say, write_stderr
+from moat_tui.cli.output import escape, is_terminal
+
+
+def person_there() -> bool:
+    """Whether somebody can read a question and answer it."""
+    return is_terminal(0) and is_terminal(2)
+
+
+def confirm(question: str) -> bool:
+    """`question` with [y/N] on stderr; only y or yes is yes."""
+    write_stderr(f"moat: {escape(question)} [y/N] ")
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        write_stderr("\n")
+    return answer.strip().lower() in ("y", "yes")
+
+
+def hidden(question: str) -> str:
+    """A line typed without echo. Raises MoatError where the terminal cannot hide it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        try:
+            return getpass.getpass(f"moat: {escape(question)}: ", stream=sys.stderr)
+        except getpass.GetPassWarning:
+            raise engine.MoatError(
+                "this terminal cannot hide what is typed", remedy="Pipe the value in instead, with --stdin."
+            ) from None
+        except EOFError:
+            say("")
+            raise engine.MoatError("nothing was typed") from None

@@ -1,0 +1,106 @@
+"""Walk through Moat's main job with the same commands a person types; every line shown is real.
+
+The demo's credential lives in a profile of its own, so a real `github` grant is never touched.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from moat_tui.demo.upstream import HOST, DemoUpstream
+
+PROFILE = "demo"
+_AGENT = "curl --silent --show-error https://api.github.com/user; echo; echo '--- env ---'; env | sort"
+
+
+def main() -> int:
+    token = "ghp_demo" + secrets.token_hex(16)
+    with tempfile.TemporaryDirectory(prefix="moat-demo-") as name:
+        directory = Path(name)
+        workspace = directory / "workspace"
+        workspace.mkdir()
+        upstream = DemoUpstream(directory, token)
+        try:
+            return _walk(token, upstream, workspace)
+        finally:
+            upstream.close()
+
+
+def _walk(token: str, upstream: DemoUpstream, workspace: Path) -> int:
+    _say(f"A local HTTPS server plays {HOST} on 127.0.0.1:{upstream.port}; without the token it answers 401.")
+    _say("1. Store the token once, encrypted (it goes in through a pipe, never as an argument):")
+    _moat("grant", "github", "--stdin", "--no-validate", "--profile", PROFILE, given=token + "\n")
+
+    _say("2. Run an agent in a container. It calls the API as if it held the token, then prints its env:")
+    output = _moat(
+        "--no-ui", "run", str(workspace), "--name", "demo", "--grant", "github", "--profile", PROFILE,
+        "--policy", "strict",
+        "--connect-to", f"{HOST}:443:127.0.0.1:{upstream.port}", "--upstream-ca", str(upstream.ca_file),
+        "--", "sh", "-c", _AGENT,
+    )  # fmt: skip
+
+    _say("3. Did it work, and did anything leak?")
+    checks = (
+        ("the API call succeeded", '"login": "octocat"' in output),
+        ("the token is nowhere in what the agent printed", token not in output),
+        ("the token is in no file under Moat's home in the clear", not _files_with(token)),
+    )
+    for text, good in checks:
+        click.echo(f"   {'[ok]  ' if good else '[FAIL]'} {text}")
+
+    _say("4. What went through the proxy:")
+    _moat("trace", "demo")
+    _say("5. And the proof: a hash-chained, signed log of every use of the credential:")
+    _moat("audit", "demo")
+    if not all(good for _, good in checks):
+        return 1
+    _say("That was the whole of it. Open the screen with:  .venv/bin/moat")
+    click.echo("   Give it a token of yours:       .venv/bin/moat grant github")
+    click.echo("   and run your own agent:         .venv/bin/moat run -g github -- COMMAND")
+    click.echo(f"   Forget the demo's token:        .venv/bin/moat revoke github --profile {PROFILE}")
+    return 0
+
+
+def _moat(*args: str, given: str | None = None) -> str:
+    """Run the installed command as a person would; show it and its output; stop the demo if it fails."""
+    click.secho("   $ moat " + " ".join(_quoted(arg) for arg in args), bold=True)
+    sys.stdout.flush()
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "moat_tui", *args],
+        input=given,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    for line in done.stdout.splitlines():
+        click.echo(f"   {line}")
+    if done.returncode:
+        click.echo(f"   moat ended with exit code {done.returncode}; the demo stops here.")
+        raise SystemExit(done.returncode)
+    return done.stdout
+
+
+def _quoted(arg: str) -> str:
+    return f"'{arg}'" if any(character in arg for character in " ;|") else arg
+
+
+def _files_with(token: str) -> list[Path]:
+    home = Path(os.environ.get("MOAT_HOME") or Path.home() / ".moat")
+    needle = token.encode()
+    return [path for path in home.rglob("*") if path.is_file() and needle in path.read_bytes()]
+
+
+def _say(text: str) -> None:
+    click.echo()
+    click.secho(text, fg="cyan")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import pytest
+
+from engine.config import AgentConfig, Mount, NetworkConfig
+from engine.errors import ApprovalNeeded
+from engine.home import Home
+from engine.run.approval import approve, asks_of, widened
+
+WORKSPACE = Path("/w")
+
+
+def config(grants=(), mounts=(), policy="strict", allow=(), sandbox=None):
+    return AgentConfig(
+        grants=grants, mounts=mounts, network=NetworkConfig(policy=policy, allow=allow), sandbox=sandbox
+    )
+
+
+def mount(source, *, read_only):
+    return Mount(source=Path(source), target="/data", read_only=read_only)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "wish"),
+    [
+        (config(), config(grants=("github",)), "grant github"),
+        (config(), config(mounts=(mount("/a", read_only=True),)), "mount /a:/data:ro"),
+        (
+            config(mounts=(mount("/a", read_only=True),)),
+            config(mounts=(mount("/a", read_only=False),)),
+            "mount /a:/data:rw",
+        ),
+        (config(), config(policy="permissive"), "network policy permissive"),
+        (config(), config(policy=""), "network policy permissive"),
+        (config(), config(allow=("evil.test",)), "network access to evil.test"),
+        (config(), config(sandbox=False), "no gVisor"),
+    ],
+)
+def test_threat_39_what_grew_is_named(before, now, wish):
+    (line,) = widened(asks_of(WORKSPACE, before), asks_of(WORKSPACE, now))
+    assert wish in line
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (config(grants=("github", "openai")), config(grants=("github",))),
+        (config(mounts=(mount("/a", read_only=False),)), config(mounts=(mount("/a", read_only=True),))),
+        (config(policy="permissive"), config(policy="strict")),
+        (config(sandbox=False), config()),
+        (config(allow=("a.test",)), config()),
+    ],
+)
+def test_asking_less_asks_nobody(before, now):
+    assert widened(asks_of(WORKSPACE, before), asks_of(WORKSPACE, now)) == ()
+
+
+def test_the_first_run_is_the_measure_and_a_wider_one_needs_a_yes(tmp_path):
+    home = Home(tmp_path / "home")
+    approve(home, WORKSPACE, config(grants=("github",)))
+    approve(home, WORKSPACE, config(grants=("github",)))
+    wider = config(grants=("github", "openai"))
+    for _ in range(2):  # a refusal must not become the measure
+        with pytest.raises(ApprovalNeeded) as raised:
+            approve(home, WORKSPACE, wider)
+        assert raised.value.asks == ("grant openai",)
+        assert "--accept-config" in raised.value.remedy
+    approve(home, WORKSPACE, wider, anything=True)
+    approve(home, WORKSPACE, wider)
+    approve(home, Path("/other"), wider)  # every workspace has its own measure
+
+
+def test_a_yes_counts_only_for_what_was_shown(tmp_path):
+    home = Home(tmp_path / "home")
+    approve(home, WORKSPACE, config())
+    shown = ("grant github",)
+    # Between question and answer the agent wrote one more wish into the file.
+    with pytest.raises(ApprovalNeeded) as raised:
+        approve(home, WORKSPACE, config(grants=("github", "openai")), accepted=shown)
+    assert raised.value.asks == ("grant openai",)
+    approve(home, WORKSPACE, config(grants=("github",)), accepted=shown)
+
+
+def test_a_damaged_record_approves_nothing(tmp_path):
+    home = Home(tmp_path / "home")
+    approve(home, WORKSPACE, config(grants=("github",)))
+    (record,) = home.approvals.iterdir()
+    record.write_bytes(b"{")
+    with pytest.raises(ApprovalNeeded):
+        approve(home, WORKSPACE, config(grants=("github",)))

@@ -1,0 +1,56 @@
+"""The README is for users, so it has to be true: its tables and options are those of the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from engine.grants import builtin_providers
+from moat_tui.cli import main as cli
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def grants_table() -> list[str]:
+    rows = []
+    for name, provider in sorted(builtin_providers().items()):
+        hosts = ", ".join(f"`{rule.pattern}`" for rule in provider.hosts)
+        headers = dict.fromkeys(f"`{rule.header}: {rule.format}`" for rule in provider.hosts)
+        env = "<br>".join(f"`{variable}={placeholder}`" for variable, placeholder in provider.env.items())
+        sources = ", ".join(f"`{source}`" for source in provider.source_names())
+        rows.append(f"| {name} | {hosts} | {', '.join(headers)} | {sources or 'asked'} | {env} |")
+    return rows
+
+
+def test_the_grants_table_is_the_provider_table():
+    written = [line for line in README.splitlines() if re.match(r"\| [a-z-]+ \| `[^|]*` \| `", line)]
+    assert written == grants_table()
+
+
+def command(name: str) -> click.Command:
+    context = click.Context(cli.moat)
+    found = cli.moat.get_command(context, name)
+    assert found is not None
+    return found
+
+
+def test_every_command_is_in_the_readme():
+    for name in cli.moat.list_commands(click.Context(cli.moat)):
+        assert f"moat {name}" in README, name
+
+
+@pytest.mark.parametrize("name", ["run", "logs", "trace", "audit", "stop", "grant", "doctor"])
+def test_every_option_is_in_the_readme(name):
+    for parameter in command(name).params:
+        if isinstance(parameter, click.Option) and not parameter.hidden and "--help" not in parameter.opts:
+            assert any(re.search(rf"`[^`]*{re.escape(option)}\b", README) or option in README
+                       for option in parameter.opts), (name, parameter.opts)  # fmt: skip
+
+
+def test_every_picture_exists():
+    root = Path(__file__).parent.parent
+    for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
+        assert (root / picture).is_file(), picture
