@@ -6,8 +6,9 @@ proxy's libraries.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from engine.lazy import exports
 
 if TYPE_CHECKING:
     from engine.audit import Entry as Entry
@@ -75,13 +76,5 @@ _HOMES = {
     "engine.run.tail": ("LogTail", "RequestTail"),
     "engine.run.terminal": ("AgentIO",),
 }  # fmt: skip
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-
-__all__ = sorted(_HOME_OF)
-
-
-def __getattr__(name: str) -> object:
-    module = _HOME_OF.get(name)
-    if module is None:
-        raise AttributeError(f"engine has no {name!r}")
-    return getattr(importlib.import_module(module), name)
+__all__ = sorted(name for names in _HOMES.values() for name in names)  # noqa: PLE0605
+__getattr__ = exports(__name__, _HOMES)

@@ -10,8 +10,9 @@ Names load on first use: a viewer that only shows a Verdict pays for neither sql
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from engine.lazy import exports
 
 if TYPE_CHECKING:
     from engine.audit.bundle import export_bundle as export_bundle
@@ -41,28 +42,20 @@ if TYPE_CHECKING:
     from engine.audit.verify import verify_log as verify_log
 
 _HOMES = {
-    "bundle": ("export_bundle", "verify_bundle"),
-    "canonical": ("Entry", "canonical_json", "entry_hash"),
-    "chain": ("Attestation", "ChainChecker"),
-    "log": ("AuditLog",),
-    "read": ("read_entries",),
-    "render": ("render_verdict", "verdict_json"),
-    "signer": ("Signer",),
-    "store": ("append_and_close",),
-    "types": (
+    ".bundle": ("export_bundle", "verify_bundle"),
+    ".canonical": ("Entry", "canonical_json", "entry_hash"),
+    ".chain": ("Attestation", "ChainChecker"),
+    ".log": ("AuditLog",),
+    ".read": ("read_entries",),
+    ".render": ("render_verdict", "verdict_json"),
+    ".signer": ("Signer",),
+    ".store": ("append_and_close",),
+    ".types": (
         "ENTRY_TYPES", "EntryData", "console", "container", "credential", "exec", "network", "policy",
         "secret", "ssh",
     ),
-    "verdict": ("Verdict",),
-    "verify": ("verify_log",),
+    ".verdict": ("Verdict",),
+    ".verify": ("verify_log",),
 }  # fmt: skip
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-
-__all__ = sorted(_HOME_OF)
-
-
-def __getattr__(name: str) -> object:
-    module = _HOME_OF.get(name)
-    if module is None:
-        raise AttributeError(f"engine.audit has no {name!r}")
-    return getattr(importlib.import_module(f"engine.audit.{module}"), name)
+__all__ = sorted(name for names in _HOMES.values() for name in names)
+__getattr__ = exports(__name__, _HOMES)

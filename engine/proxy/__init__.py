@@ -2,40 +2,51 @@
 
     destination  policy  inject  mask  redact  http1_head    pure: what decides and what may be written down
     admission  exchange  answers  capture  dial              one request's way, without mitmproxy
-    http1  stream  tls  upstream  connection                 mitmproxy's layers, guarded
+    http1  http2  stream  tls  upstream  connection          mitmproxy's layers, guarded
     server  spec  recorder  ca  trust                        what a run's supervisor uses
 
-Nothing here imports mitmproxy until `preload` or `ProxyServer.start`.
+Names load on first use: a run settles its spec before it pays for certificates. Nothing here imports
+mitmproxy until `preload` or `ProxyServer.start`.
 """
 
-from engine.proxy.ca import CertificateAuthority
-from engine.proxy.dial import ConnectTo, parse_connect_to
-from engine.proxy.policy import Decision, Policy, RequestHead, decide
-from engine.proxy.recorder import INJECT, INJECT_REPLACED, Recorder
-from engine.proxy.server import ProxyServer, preload
-from engine.proxy.spec import PERMISSIVE, STRICT, HostRule, Injection, ProxySpec
-from engine.proxy.trust import TRUSTSTORE_PASSWORD, Trust, TrustFiles, system_bundle
+from __future__ import annotations
 
-__all__ = [
-    "INJECT",
-    "INJECT_REPLACED",
-    "PERMISSIVE",
-    "STRICT",
-    "TRUSTSTORE_PASSWORD",
-    "CertificateAuthority",
-    "ConnectTo",
-    "Decision",
-    "HostRule",
-    "Injection",
-    "Policy",
-    "ProxyServer",
-    "ProxySpec",
-    "Recorder",
-    "RequestHead",
-    "Trust",
-    "TrustFiles",
-    "decide",
-    "parse_connect_to",
-    "preload",
-    "system_bundle",
-]
+from typing import TYPE_CHECKING
+
+from engine.lazy import exports
+
+if TYPE_CHECKING:
+    from engine.proxy.ca import CertificateAuthority as CertificateAuthority
+    from engine.proxy.dial import ConnectTo as ConnectTo
+    from engine.proxy.dial import parse_connect_to as parse_connect_to
+    from engine.proxy.policy import Decision as Decision
+    from engine.proxy.policy import Policy as Policy
+    from engine.proxy.policy import RequestHead as RequestHead
+    from engine.proxy.policy import decide as decide
+    from engine.proxy.recorder import INJECT as INJECT
+    from engine.proxy.recorder import INJECT_REPLACED as INJECT_REPLACED
+    from engine.proxy.recorder import Recorder as Recorder
+    from engine.proxy.server import ProxyServer as ProxyServer
+    from engine.proxy.server import preload as preload
+    from engine.proxy.spec import PERMISSIVE as PERMISSIVE
+    from engine.proxy.spec import STRICT as STRICT
+    from engine.proxy.spec import HostRule as HostRule
+    from engine.proxy.spec import Injection as Injection
+    from engine.proxy.spec import ProxySpec as ProxySpec
+    from engine.proxy.trust import TRUSTSTORE_PASSWORD as TRUSTSTORE_PASSWORD
+    from engine.proxy.trust import Trust as Trust
+    from engine.proxy.trust import TrustFiles as TrustFiles
+    from engine.proxy.trust import system_bundle as system_bundle
+
+_HOMES = {
+    ".ca": ("CertificateAuthority",),
+    ".dial": ("ConnectTo", "parse_connect_to"),
+    ".policy": ("Decision", "Policy", "RequestHead", "decide"),
+    ".recorder": ("INJECT", "INJECT_REPLACED", "Recorder"),
+    ".server": ("ProxyServer", "preload"),
+    ".spec": ("PERMISSIVE", "STRICT", "HostRule", "Injection", "ProxySpec"),
+    ".trust": ("TRUSTSTORE_PASSWORD", "Trust", "TrustFiles", "system_bundle"),
+}
+
+__all__ = sorted(name for names in _HOMES.values() for name in names)
+__getattr__ = exports(__name__, _HOMES)

@@ -13,10 +13,11 @@ import secrets
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from engine.errors import ProxyError
 from engine.home import Home
-from engine.proxy import CertificateAuthority, ProxyServer, ProxySpec, Recorder, Trust, preload
+from engine.proxy import ProxySpec
 from engine.run.environment import container_environment, trust_files
 from engine.run.injections import Granted
 from engine.run.spec import RunSpec
@@ -35,6 +36,9 @@ from engine.runtimes import (
     home_label,
     proxy_reach,
 )
+
+if TYPE_CHECKING:
+    from engine.proxy import CertificateAuthority, ProxyServer, Recorder, Trust
 
 _BACKLOG = 512
 
@@ -57,7 +61,7 @@ async def launch(
 ) -> Launched:
     """Bring the run up. On any error what was made is left for the caller to remove by the run's label."""
     async with asyncio.TaskGroup() as group:
-        loading = group.create_task(asyncio.to_thread(preload))
+        loading = group.create_task(asyncio.to_thread(_load_proxy))
         certificates = group.create_task(asyncio.to_thread(_certificates, home))
         told = group.create_task(engine.info())
         image = group.create_task(engine.ensure_image(spec.image, say))
@@ -75,9 +79,8 @@ async def launch(
             ),
         )
         attachment = await container.attach()
-        proxy = ProxyServer(_proxy_spec(spec, granted, token, reach.peers), ca, recorder)
         starting = group.create_task(container.start())
-        await loading
+        proxy = (await loading)(_proxy_spec(spec, granted, token, reach.peers), ca, recorder)
         await proxy.start(listener)
         try:
             await starting
@@ -87,8 +90,17 @@ async def launch(
     return Launched(container, attachment, proxy, sandbox)
 
 
+def _load_proxy() -> type[ProxyServer]:
+    from engine.proxy import ProxyServer, preload
+
+    preload()
+    return ProxyServer
+
+
 def _certificates(home: Home) -> tuple[CertificateAuthority, Trust]:
     """Reads and, the first time, makes files; so it runs in a thread."""
+    from engine.proxy import CertificateAuthority
+
     authority = CertificateAuthority.load_or_create(home)
     return authority, authority.trust()
 

@@ -41,10 +41,14 @@ def test_the_exit_code_is_the_agents(moat, workspace, command, code):
     assert moat("run", workspace, "--no-sandbox", "--", "sh", "-c", command, check=False).returncode == code
 
 
-def test_events_arrive_one_by_one_as_they_are_sent(moat, workspace, github):
+@pytest.mark.parametrize(
+    "sandbox",
+    [pytest.param(["--no-sandbox"], id="standard"), pytest.param([], marks=pytest.mark.gvisor, id="gvisor")],
+)
+def test_events_arrive_one_by_one_as_they_are_sent(moat, workspace, github, sandbox):
     moat.grant()
     agent = moat.start(
-        "run", workspace, "--no-sandbox", "-g", "github", *github.flags(),
+        "run", workspace, *sandbox, "-g", "github", *github.flags(),
         "--", "curl", "-sSN", "https://api.github.com/sse?n=3",
     )  # fmt: skip
     try:
