@@ -76,5 +76,5 @@ _HOMES = {
     "engine.run.tail": ("LogTail", "RequestTail"),
     "engine.run.terminal": ("AgentIO",),
 }  # fmt: skip
-__all__ = sorted(name for names in _HOMES.values() for name in names)  # noqa: PLE0605
+__all__ = sorted(name for names in _HOMES.values() for name in names)
 __getattr__ = exports(__name__, _HOMES)

@@ -1,0 +1,242 @@
+"""The four panes and what feeds them. What the keys do is in `main_screen`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from moat_tui.screen.models.moments import plural
+from moat_tui.screen.panes.audit import AuditPane
+from moat_tui.screen.panes.grants import GrantsPane
+from moat_tui.screen.panes.pane import Pane
+from moat_tui.screen.panes.requests import RequestsPane
+from moat_tui.screen.panes.runs import RunsPane
+from moat_tui.screen.problems import explain, report
+from moat_tui.screen.reader import GrantsRead, Reader, ReadFailed, RequestsRead, RunsRead
+from moat_tui.screen.watch import ChainAbsent, ChainFailed, ChainProgress, ChainVerified, ChainWatch
+
+if TYPE_CHECKING:
+    from moat_tui.screen.app import MoatApp
+
+AGES_EVERY = 1.0
+
+
+class Board(Screen[None]):
+    """run_id: selected at first. Two threads read; what they find arrives here as messages."""
+
+    HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [  # noqa: RUF012 - as Textual declares it
+        (0, "-narrow"),
+        (100, "-medium"),
+        (170, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
+
+    def __init__(self, *, run_id: str = "") -> None:
+        super().__init__()
+        self._first_run = run_id
+        self._requests_made: dict[str, int] = {}
+        self._reading_problem = ""
+        self._has_read = False
+
+    def compose(self) -> ComposeResult:
+        yield Static("Moat", id="title-bar", markup=False)
+        with Container(id="panes"):
+            yield RunsPane(id="runs")
+            yield RequestsPane(id="requests")
+            yield GrantsPane(id="grants")
+            yield AuditPane(id="audit")
+        yield Footer(show_command_palette=True, compact=True)
+
+    def on_mount(self) -> None:
+        app = cast("MoatApp", self.app)
+        self._now = app.clock
+        self._reader = Reader(app.face, self.post_message)
+        self._chain_watch = ChainWatch(app.face, self.post_message)
+        self._lower("requests")
+        self._select_run("")
+        if self._first_run:
+            self._runs.select(self._first_run)
+        self._runs.table.focus()
+        # After the first paint: what the threads import must not delay it.
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        self.run_worker(self._reader.run, thread=True, group="reader", exit_on_error=False)
+        self.run_worker(self._chain_watch.run, thread=True, group="watch", exit_on_error=False)
+        self.set_interval(AGES_EVERY, self._draw_ages)
+        self.app.theme_changed_signal.subscribe(self, self._theme_changed)
+        self.begun()
+
+    def _theme_changed(self, _: object) -> None:
+        for pane in self.query(Pane):
+            self.call_after_refresh(pane.recolour)
+
+    def begun(self) -> None:
+        """The threads run and the first picture is painted."""
+
+    def on_unmount(self) -> None:
+        self._reader.stop()
+        self._chain_watch.stop()
+
+    # The panes
+
+    @property
+    def _runs(self) -> RunsPane:
+        return self.query_one("#runs", RunsPane)
+
+    @property
+    def _requests(self) -> RequestsPane:
+        return self.query_one("#requests", RequestsPane)
+
+    @property
+    def _grants(self) -> GrantsPane:
+        return self.query_one("#grants", GrantsPane)
+
+    @property
+    def _audit(self) -> AuditPane:
+        return self.query_one("#audit", AuditPane)
+
+    # What the threads found
+
+    @on(RunsRead)
+    def _runs_read(self, message: RunsRead) -> None:
+        old = self._runs.current
+        self._has_read = True
+        self._requests_made = message.requests
+        self._grants.name_runs({run.id: run.name for run in message.runs})
+        self._runs.show(message.runs, message.requests, self._now())
+        self._grants.redraw(self._now())
+        run = self._runs.current
+        self._requests.set_total(message.requests.get(run.id, 0) if run else 0)
+        if run != old:
+            self._requests.describe(run)
+            self._audit.describe(run)
+        self._retitle()
+        self.refresh_bindings()
+
+    @on(RequestsRead)
+    def _requests_read(self, message: RequestsRead) -> None:
+        if message.run_id == self._runs.selected:
+            self._requests.show(message.records, reset=message.reset)
+            if message.reset:
+                self.refresh_bindings()
+        message.taken()
+
+    @on(GrantsRead)
+    def _grants_read(self, message: GrantsRead) -> None:
+        self._grants.show(message.grants, self._now())
+        self._retitle()
+        self.refresh_bindings()
+
+    @on(ReadFailed)
+    def _read_failed(self, message: ReadFailed) -> None:
+        if message.error is None:
+            self._reading_problem = ""
+        else:
+            self._reading_problem = explain(message.error)[0]
+            report(self.app, f"The {message.what} cannot be read", message.error)
+        self._retitle()
+
+    @on(ChainProgress)
+    def _chain_progress(self, message: ChainProgress) -> None:
+        if message.run_id == self._runs.selected:
+            self._audit.progress(message.done, message.total)
+
+    @on(ChainVerified)
+    def _chain_verified(self, message: ChainVerified) -> None:
+        if message.run_id == self._runs.selected:
+            self._audit.show(message.verdict, message.entries)
+
+    @on(ChainAbsent)
+    def _chain_absent(self, message: ChainAbsent) -> None:
+        if message.run_id == self._runs.selected:
+            self._audit.nothing_yet()
+
+    @on(ChainFailed)
+    def _chain_failed(self, message: ChainFailed) -> None:
+        if message.run_id == self._runs.selected:
+            self._audit.failed(" ".join(explain(message.error)))
+
+    # The selected run
+
+    @on(RunsPane.Selected)
+    def _run_selected(self, message: RunsPane.Selected) -> None:
+        self._select_run(message.run_id)
+
+    def _select_run(self, run_id: str) -> None:
+        run = self._runs.runs.get(run_id)
+        self._requests.begin(run)
+        self._requests.set_total(self._requests_made.get(run_id, 0))
+        self._audit.begin(run)
+        self._reader.select(run_id)
+        self._chain_watch.select(run_id)
+        self.refresh_bindings()
+
+    def _draw_ages(self) -> None:
+        self._runs.redraw(self._now())
+        self._grants.redraw(self._now())
+
+    def _retitle(self) -> None:
+        app = cast("MoatApp", self.app)
+        live = sum(not run.state.ended for run in self._runs.runs.values())
+        runs, grants = plural(len(self._runs.runs), "run"), plural(len(self._grants.grants), "grant")
+        text = f"Moat   {live} live, {runs}, {grants}" if self._has_read else "Moat"
+        if self._reading_problem:
+            text += f"   ✗ {self._reading_problem}"
+        room = self.size.width - 2 - len(text) - len(app.home_label)
+        self.query_one("#title-bar", Static).update(Content(text + " " * max(3, room) + app.home_label))
+
+    def on_resize(self) -> None:
+        self._retitle()
+        self.call_after_refresh(self._point_to_hidden)
+
+    # Moving about
+
+    def action_jump(self, name: str) -> None:
+        zoomed = self.maximized is not None
+        if zoomed:
+            self.minimize()
+        pane = self.query_one(f"#{name}", Pane)
+        self._lower(name)
+        if zoomed:
+            self.maximize(pane, container=False)
+        # A pane that was hidden can take the focus only once it is laid out.
+        self.call_after_refresh(pane.focus_main)
+
+    def _lower(self, name: str) -> None:
+        """On a narrow screen one pane stands under the runs: this one, unless it is the runs."""
+        if name == "runs":
+            return
+        for pane in self.query(Pane):
+            pane.set_class(pane.id == name, "-current")
+        self._point_to_hidden()
+
+    def _point_to_hidden(self) -> None:
+        narrow = self.has_class("-narrow")
+        lower = [pane for pane in self.query(Pane) if pane.id != "runs"]
+        for pane in lower:
+            others = "   ".join(f"{other.number} {other.title}" for other in lower if other is not pane)
+            pane.point_to(others if narrow else "")
+
+    def action_zoom(self) -> None:
+        if self.maximized is not None:
+            self.minimize()
+            return
+        pane = self._focused_pane()
+        if pane is not None:
+            self.maximize(pane, container=False)
+
+    def action_unzoom(self) -> None:
+        if self.maximized is not None:
+            self.minimize()
+
+    def _focused_pane(self) -> Pane | None:
+        if self.focused is None:
+            return None
+        return next((node for node in self.focused.ancestors_with_self if isinstance(node, Pane)), None)

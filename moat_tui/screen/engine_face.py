@@ -1,0 +1,195 @@
+"""The screen's only way to the engine.
+
+Blocking calls that the reader threads make are plain methods; everything that a key press starts is
+awaited and does its blocking work on a thread. Modules of the engine are imported on that thread too:
+the first `start` of a session must not freeze the screen while Docker's client is being imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol, cast
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine import (
+        Entry,
+        FoundToken,
+        GrantInfo,
+        Home,
+        LogLine,
+        ProviderInfo,
+        RequestRecord,
+        RunInfo,
+        RunRequest,
+        Verdict,
+    )
+
+START_TIMEOUT = 300.0  # a first start may pull an image
+VALIDATE_TIMEOUT = 30.0
+
+type Stamp = tuple[object, ...]
+
+
+class Tail[Line](Protocol):
+    def read(self, limit: int = 10_000) -> list[Line]: ...
+    def last(self, count: int) -> list[Line]: ...
+
+
+class EngineFace(Protocol):
+    """What the screen asks of the engine. Every call may raise MoatError."""
+
+    # Called on reader threads: these block.
+    def runs(self) -> list[RunInfo]: ...
+    def request_file(self, run_id: str) -> Path: ...
+    def request_tail(self, run_id: str) -> Tail[RequestRecord]: ...
+    def output_file(self, run_id: str) -> Path: ...
+    def output_tail(self, run_id: str) -> Tail[LogLine]: ...
+    def grants(self) -> list[GrantInfo]: ...
+    def runs_stamp(self) -> Stamp: ...
+    def grants_stamp(self) -> Stamp: ...
+    def audit_stamp(self, run_id: str) -> Stamp: ...
+    def verify(
+        self, run_id: str, progress: Callable[[int, int], None], cancelled: Callable[[], bool]
+    ) -> Verdict: ...
+    def entries(self, run_id: str, after: int, limit: int) -> list[Entry]: ...
+
+    # Awaited by the screen: these never block its loop.
+    async def start(self, request: RunRequest) -> RunInfo: ...
+    async def stop(self, run_id: str, *, kill: bool) -> RunInfo: ...
+    async def reap(self) -> list[RunInfo]: ...
+    async def providers(self) -> list[ProviderInfo]: ...
+    async def find_token(self, provider: str) -> FoundToken | None: ...
+    async def validate(self, provider: str, token: str) -> str: ...
+    async def save(self, provider: str, token: str, *, source: str, account: str) -> GrantInfo: ...
+    async def revoke(self, provider: str, profile: str) -> bool: ...
+
+
+class Engine:
+    """The real engine over one home."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def runs(self) -> list[RunInfo]:
+        from engine import list_runs
+
+        return list_runs(self._home)
+
+    def request_file(self, run_id: str) -> Path:
+        return self._home.run(run_id) / "network.jsonl"
+
+    def request_tail(self, run_id: str) -> Tail[RequestRecord]:
+        from engine import RequestTail
+
+        return RequestTail(self._home, run_id)
+
+    def output_file(self, run_id: str) -> Path:
+        return self._home.run(run_id) / "logs.jsonl"
+
+    def output_tail(self, run_id: str) -> Tail[LogLine]:
+        from engine import LogTail
+
+        return LogTail(self._home, run_id)
+
+    def grants(self) -> list[GrantInfo]:
+        from engine import list_grants
+
+        return list_grants(self._home, None)
+
+    def runs_stamp(self) -> Stamp:
+        """Changes when a run appears, disappears or writes its metadata."""
+        return tuple(
+            (name, file_mark(self._home.runs / name / "metadata.json")) for name in _names(self._home.runs)
+        )
+
+    def grants_stamp(self) -> Stamp:
+        """(stored, used): the first changes when a credential is stored or removed in any profile, the
+        second when a run has used one."""
+        profiles = self._home.credentials / "profiles"
+        folders = [self._home.credentials, *(profiles / name for name in _names(profiles))]
+        uses = (self._home.runs / name / "usage.json" for name in _names(self._home.runs))
+        return (tuple(map(file_mark, folders)), tuple(map(file_mark, uses)))
+
+    def audit_stamp(self, run_id: str) -> Stamp:
+        folder = self._home.run(run_id)
+        return (file_mark(folder / "audit.db"), file_mark(folder / "audit.db-wal"))
+
+    def verify(
+        self, run_id: str, progress: Callable[[int, int], None], cancelled: Callable[[], bool]
+    ) -> Verdict:
+        from engine import verify_run
+
+        return verify_run(self._home, run_id, progress, cancelled)
+
+    def entries(self, run_id: str, after: int, limit: int) -> list[Entry]:
+        from engine import audit_entries
+
+        return audit_entries(self._home, run_id, after, limit)
+
+    async def start(self, request: RunRequest) -> RunInfo:
+        call = await _loaded("start_detached")
+        return cast("RunInfo", await call(self._home, request, timeout=START_TIMEOUT))
+
+    async def stop(self, run_id: str, *, kill: bool) -> RunInfo:
+        call = await _loaded("stop_run")
+        return cast("RunInfo", await call(self._home, run_id, kill=kill))
+
+    async def reap(self) -> list[RunInfo]:
+        call = await _loaded("reap")
+        return cast("list[RunInfo]", await call(self._home))
+
+    async def providers(self) -> list[ProviderInfo]:
+        return cast("list[ProviderInfo]", await _threaded("list_providers", self._home))
+
+    async def find_token(self, provider: str) -> FoundToken | None:
+        return cast("FoundToken | None", await _threaded("find_token", self._home, provider))
+
+    async def validate(self, provider: str, token: str) -> str:
+        call = await _loaded("validate_token")
+        async with asyncio.timeout(VALIDATE_TIMEOUT):
+            return cast("str", await call(self._home, provider, token))
+
+    async def save(self, provider: str, token: str, *, source: str, account: str) -> GrantInfo:
+        info = await _threaded("save_grant", self._home, provider, token, source=source, account=account)
+        return cast("GrantInfo", info)
+
+    async def revoke(self, provider: str, profile: str) -> bool:
+        return cast("bool", await _threaded("revoke_grant", self._home, provider, profile))
+
+
+def file_mark(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file does: (inode, size, modified at); None when there is no file."""
+    try:
+        found = os.stat(path, follow_symlinks=False)
+    except OSError:
+        return None
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+async def _loaded(name: str) -> Callable[..., Awaitable[object]]:
+    """A name of `engine`, its module imported on a thread."""
+    import engine
+
+    return cast("Callable[..., Awaitable[object]]", await asyncio.to_thread(getattr, engine, name))
+
+
+async def _threaded(name: str, *arguments: object, **options: object) -> object:
+    """Call a blocking name of `engine` on a thread."""
+
+    def call() -> object:
+        import engine
+
+        return getattr(engine, name)(*arguments, **options)
+
+    return await asyncio.to_thread(call)

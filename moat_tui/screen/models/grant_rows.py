@@ -1,0 +1,101 @@
+"""One stored grant as a row of cells, and as the lines of its detail window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from moat_tui.screen.models.moments import age, ahead, date_time
+from moat_tui.screen.models.pieces import PLAIN, Piece
+from moat_tui.screen.models.visible import visible
+
+if TYPE_CHECKING:
+    from engine import GrantInfo
+
+TITLES = ("Provider", "Hosts", "Source", "State", "Last used")
+_STATES = {
+    "valid": ("✓ valid", "ok"),
+    "expiring": ("! expiring", "warn"),
+    "expired": ("✗ expired", "bad"),
+    "unreadable": ("✗ unreadable", "bad"),
+}
+
+
+def widths(total: int) -> tuple[int, ...]:
+    """Column widths for `total` columns of which each cell takes two as padding."""
+    rest = max(30, total - 2 * len(TITLES))
+    state = 10 if rest < 60 else 12
+    provider = min(18, max(10, rest // 5))
+    used = min(26, max(12, rest // 4))
+    source = min(18, max(8, rest // 5))
+    return (provider, max(4, rest - provider - source - state - used), source, state, used)
+
+
+def key(grant: GrantInfo) -> str:
+    return f"{grant.profile}/{grant.provider}"
+
+
+def label(grant: GrantInfo) -> str:
+    """`github`, or `github (work)` when it belongs to a profile."""
+    name = visible(grant.provider)
+    return f"{name} ({visible(grant.profile)})" if grant.profile else name
+
+
+def grant_cells(grant: GrantInfo, run_names: Mapping[str, str], now: datetime) -> tuple[Piece, ...]:
+    """A cell for each of TITLES. run_names: run id to name, for "last used by"."""
+    used = "never"
+    if grant.last_used_at:
+        by = run_names.get(grant.last_used_run, grant.last_used_run)
+        used = f"{age(grant.last_used_at, now)} {by}" if by else age(grant.last_used_at, now)
+    return (
+        (label(grant), "strong"),
+        (visible(", ".join(grant.hosts)), "info"),
+        (visible(grant.source) or "-", PLAIN),
+        state_piece(grant, now),
+        (visible(used), PLAIN if grant.last_used_at else "dim"),
+    )
+
+
+def state_piece(grant: GrantInfo, now: datetime) -> Piece:
+    text, role = _STATES.get(grant.state, (f"? {grant.state}", "warn"))
+    if grant.state == "expiring":
+        return f"! {ahead(grant.expires_at, now)}", role
+    if grant.state == "valid" and grant.expires_at:
+        return f"✓ {ahead(grant.expires_at, now)}", role
+    return text, role
+
+
+def grant_report(grant: GrantInfo, run_names: Mapping[str, str], now: datetime) -> list[list[Piece]]:
+    """Lines of (text, role): what is stored about it, never the value."""
+
+    def field(name: str, *pieces: Piece) -> list[Piece]:
+        return [(f"{name:<12} ", "dim"), *pieces]
+
+    lines = [
+        field("Provider", (label(grant), "strong"), (f"  {visible(grant.title)}", "dim")),
+        field("State", _STATES.get(grant.state, (str(grant.state), "warn"))),
+    ]
+    if grant.problem:
+        lines.append(field("Problem", (visible(grant.problem), "bad")))
+    if grant.account:
+        lines.append(field("Account", (visible(grant.account), PLAIN)))
+    lines.append(field("Source", (visible(grant.source) or "-", PLAIN)))
+    lines.append(field("Stored", (date_time(grant.created_at), PLAIN)))
+    expires = (
+        f"{date_time(grant.expires_at)} ({ahead(grant.expires_at, now)})" if grant.expires_at else "never"
+    )
+    lines.append(field("Expires", (expires, PLAIN)))
+    used = "never"
+    if grant.last_used_at:
+        by = visible(run_names.get(grant.last_used_run, grant.last_used_run))
+        used = f"{date_time(grant.last_used_at)} by {by or 'a run'}"
+    lines.append(field("Last used", (used, PLAIN)))
+    lines += [
+        field("Host" if not index else "", (visible(host), "info")) for index, host in enumerate(grant.hosts)
+    ]
+    lines += [[], [("What an agent gets instead of the credential", "strong")]]
+    lines += [
+        [(f"  {visible(name)}=", "info"), (visible(value), PLAIN)] for name, value in grant.env.items()
+    ] or [[("  nothing in its environment", "dim")]]
+    return lines

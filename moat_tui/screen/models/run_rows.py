@@ -1,0 +1,74 @@
+"""One run as a row of cells, and as the line under the list that says what it is."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from moat_tui.screen.models.moments import age, count
+from moat_tui.screen.models.pieces import PLAIN, Piece, shorten_path
+from moat_tui.screen.models.visible import visible
+
+if TYPE_CHECKING:
+    from engine import RunInfo
+
+TITLES = ("Name", "State", "Runtime", "Age", "Reqs", "Grants")
+_STATES = {
+    "starting": ("◌ starting", "info"),
+    "running": ("● running", "ok"),
+    "stopping": ("◍ stopping", "warn"),
+    "stopped": ("■ stopped", "dim"),
+    "failed": ("✗ failed", "bad"),
+    "interrupted": ("! interrupted", "bad"),
+}
+_STATE, _RUNTIME, _AGE, _REQUESTS = 13, 15, 4, 6
+
+
+def widths(total: int) -> tuple[int, ...]:
+    """Column widths for `total` columns of which each cell takes two as padding."""
+    rest = max(16, total - 2 * len(TITLES) - _STATE - _RUNTIME - _AGE - _REQUESTS)
+    name = min(32, rest * 3 // 5)
+    return (name, _STATE, _RUNTIME, _AGE, _REQUESTS, rest - name)
+
+
+def run_cells(run: RunInfo, requests: int | None, now: datetime) -> tuple[Piece, ...]:
+    """A cell for each of TITLES. requests: None while they are still being counted."""
+    return (
+        (visible(run.name), "strong"),
+        state_piece(run),
+        (visible(f"{run.runtime} {run.sandbox}".strip()), PLAIN),
+        (age(run.created_at, now), PLAIN),
+        ("…" if requests is None else count(requests), PLAIN),
+        (visible(", ".join(run.grants)) or "-", PLAIN if run.grants else "dim"),
+    )
+
+
+def state_piece(run: RunInfo) -> Piece:
+    if run.state == "exited":
+        code = run.exit_code
+        if code is None or code == 0:
+            return "✓ exited 0" if code == 0 else "✓ exited", "ok"
+        return f"✗ exited {code}", "warn"
+    return _STATES.get(run.state, (f"? {run.state}", "warn"))
+
+
+def about(run: RunInfo, home: str) -> list[Piece]:
+    """Where it works, what it runs, what it may reach; its error instead when it has one."""
+    if run.error:
+        return [("✗ ", "bad"), (visible(run.error), "bad")]
+    parts = [shorten_path(visible(run.workspace), home, 40)]
+    if run.command:
+        parts.append(visible(shlex.join(run.command)))
+    parts.append(f"{visible(run.policy)} network")
+    if run.profile:
+        parts.append(f"profile {visible(run.profile)}")
+    if run.keep:
+        parts.append("container kept")
+    return [("  ·  ".join(part for part in parts if part), "dim")]
+
+
+def headline(runs: list[RunInfo]) -> str:
+    """`2 running, 5 runs`."""
+    live = sum(not run.state.ended for run in runs)
+    return f"{live} live of {len(runs):,}" if runs else "no runs"

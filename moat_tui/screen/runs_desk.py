@@ -1,0 +1,97 @@
+"""What a person can do to runs from the screen: start, stop, kill, and leave them running or not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from moat_tui.screen.engine_face import EngineFace
+from moat_tui.screen.models.visible import visible
+from moat_tui.screen.problems import report
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+    from engine import RunInfo, RunRequest
+
+
+class RunsDesk:
+    """Remembers which runs this screen started. Its coroutines run in workers of the main screen."""
+
+    def __init__(self, app: App[Any], face: EngineFace) -> None:
+        self._app = app
+        self._face = face
+        self.started: set[str] = set()
+
+    async def launch(self, request: RunRequest) -> RunInfo | None:
+        """Start a run, asking first when its agent.yaml wants more than was approved.
+
+        None when the person said no. Raises MoatError.
+        """
+        import msgspec
+
+        from engine import ApprovalNeeded
+
+        while True:
+            try:
+                info = await self._face.start(request)
+            except ApprovalNeeded as needed:
+                from moat_tui.screen.dialogs.approve import ApproveDialog
+
+                self._app.bell()
+                if not await self._app.push_screen_wait(ApproveDialog(request.workspace, needed.asks)):
+                    return None
+                # Only what was shown: an agent could have written the file again since, and then it is
+                # asked again.
+                request = msgspec.structs.replace(request, accepted=needed.asks)
+            else:
+                break
+        self.started.add(info.id)
+        return info
+
+    async def stop(self, run: RunInfo, *, kill: bool) -> None:
+        """Ask, then stop or kill."""
+        from moat_tui.screen.dialogs.confirm import ConfirmDialog
+
+        name = visible(run.name)
+        title = f"Kill {name}?" if kill else f"Stop {name}?"
+        text = (
+            "The agent is killed at once and cannot finish what it is writing."
+            if kill
+            else "The agent is asked to end (TERM); after 10 seconds it is killed. "
+            "Its files, log and audit chain stay."
+        )
+        if not await self._app.push_screen_wait(ConfirmDialog(title, text, yes="Kill" if kill else "Stop")):
+            return
+        self._app.notify(f"{'Killing' if kill else 'Stopping'} {name}…", markup=False, timeout=4)
+        try:
+            info = await self._face.stop(run.id, kill=kill)
+        except Exception as error:
+            report(self._app, f"{name} was not stopped", error)
+        else:
+            self._app.notify(f"{name}: {info.state.value}", markup=False)
+
+    async def may_leave(self, runs: Mapping[str, RunInfo]) -> bool:
+        """Whether to quit now. Asks only when runs that this screen started are still live."""
+        live = [runs[run_id] for run_id in self.started if run_id in runs and not runs[run_id].state.ended]
+        if not live:
+            return True
+        from moat_tui.screen.dialogs.leave import LeaveDialog
+
+        choice = await self._app.push_screen_wait(LeaveDialog([visible(run.name) for run in live]))
+        if choice == "stop":
+            return await self._stop_all(live)
+        return choice == "leave"
+
+    async def _stop_all(self, live: list[RunInfo]) -> bool:
+        self._app.notify(f"Stopping {len(live)}…", markup=False)
+        ended = await asyncio.gather(
+            *(self._face.stop(run.id, kill=False) for run in live), return_exceptions=True
+        )
+        failed = False
+        for run, result in zip(live, ended, strict=True):
+            if isinstance(result, BaseException):
+                report(self._app, f"{visible(run.name)} was not stopped", result)
+                failed = True
+        return not failed

@@ -1,0 +1,128 @@
+"""Verifying the selected run's audit chain in the background, again whenever it has grown."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from moat_tui.screen.engine_face import EngineFace, Stamp
+
+if TYPE_CHECKING:
+    from engine import Entry, Verdict
+
+LOOK_EVERY = 0.25
+REST = 2.0  # seconds between two verifications of a growing chain, or ten times what the last one took
+PROGRESS_EVERY = 0.1
+ENTRIES_FIRST = 500  # newest entries shown at first
+ENTRIES_MORE = 2_000
+EMPTY: Stamp = (None, None)
+
+
+@dataclass
+class ChainVerified(Message):
+    run_id: str
+    verdict: Verdict
+    entries: list[Entry]
+
+
+@dataclass
+class ChainProgress(Message):
+    run_id: str
+    done: int
+    total: int
+
+
+@dataclass
+class ChainAbsent(Message):
+    run_id: str
+
+
+@dataclass
+class ChainFailed(Message):
+    run_id: str
+    error: Exception
+
+
+class ChainWatch:
+    """`run` is the thread's body; the other methods may be called from any thread."""
+
+    def __init__(self, face: EngineFace, deliver: Callable[[Message], object]) -> None:
+        self._face = face
+        self._deliver = deliver
+        self._wake = threading.Event()
+        self._stopped = False
+        self._selected = ""
+        self._again = False
+
+    def select(self, run_id: str) -> None:
+        """Verify this run's chain; one that is being verified for another run is given up."""
+        self._selected = run_id
+        self._wake.set()
+
+    def verify_again(self) -> None:
+        self._again = True
+        self._wake.set()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._wake.set()
+
+    def run(self) -> None:
+        run_id, stamp, seen = "", None, 0
+        rest_until = 0.0
+        while not self._stopped:
+            if self._selected != run_id:
+                run_id, stamp, seen, rest_until = self._selected, None, 0, 0.0
+            if self._again:
+                self._again, stamp, rest_until = False, None, 0.0
+            if run_id and time.monotonic() >= rest_until:
+                found: Stamp = EMPTY
+                try:
+                    found = self._face.audit_stamp(run_id)
+                    if found != stamp:
+                        started = time.monotonic()
+                        seen = self._verify(run_id, seen) if found[0] is not None else self._absent(run_id)
+                        rest_until = time.monotonic() + max(REST, 10 * (time.monotonic() - started))
+                except Exception as error:  # whatever is wrong with the file is what is to be shown
+                    self._deliver(ChainFailed(run_id, error))
+                    rest_until = time.monotonic() + REST
+                # A stamp taken before the check: what is written meanwhile is looked at next time.
+                stamp = found
+            self._wake.wait(LOOK_EVERY)
+            self._wake.clear()
+
+    def _absent(self, run_id: str) -> int:
+        self._deliver(ChainAbsent(run_id))
+        return 0
+
+    def _verify(self, run_id: str, seen: int) -> int:
+        """Verify and read the entries after `seen`; returns the last entry's number."""
+        told = 0.0
+
+        def progress(done: int, total: int) -> None:
+            nonlocal told
+            if time.monotonic() - told >= PROGRESS_EVERY:
+                told = time.monotonic()
+                self._deliver(ChainProgress(run_id, done, total))
+
+        def given_up() -> bool:
+            return self._stopped or self._selected != run_id
+
+        verdict = self._face.verify(run_id, progress, given_up)
+        if given_up() or verdict.cancelled:
+            return seen
+        entries: list[Entry] = []
+        try:
+            after = seen or max(0, verdict.entry_count - ENTRIES_FIRST)
+            entries = self._face.entries(run_id, after, ENTRIES_MORE)
+        except Exception:
+            # A log that cannot be read has a verdict that says so; without one this is the news.
+            if verdict.valid:
+                raise
+        self._deliver(ChainVerified(run_id, verdict, entries))
+        return entries[-1].seq if entries else seen

@@ -1,0 +1,208 @@
+"""A home with runs in it, and a face over it whose actions are recorded instead of done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from engine import (
+    GrantInfo,
+    Home,
+    LogLine,
+    ProviderInfo,
+    RequestRecord,
+    RunInfo,
+    RunRequest,
+    RunState,
+    timestamp,
+)
+from moat_tui.screen.engine_face import Engine, Stamp
+
+NOW = datetime(2026, 1, 12, 14, 30, 0, tzinfo=UTC)
+
+
+def ago(**delta: float) -> str:
+    return timestamp(NOW - timedelta(**delta))
+
+
+def write_run(home: Home, run: RunInfo) -> RunInfo:
+    home.write(home.run(run.id) / "metadata.json", msgspec.json.encode(run))
+    return run
+
+
+def append_lines(path: Path, *lines: msgspec.Struct) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        for line in lines:
+            file.write(msgspec.json.encode(line) + b"\n")
+
+
+def write_requests(home: Home, run_id: str, *records: RequestRecord) -> None:
+    append_lines(home.run(run_id) / "network.jsonl", *records)
+
+
+def write_output(home: Home, run_id: str, *lines: LogLine) -> None:
+    append_lines(home.run(run_id) / "logs.jsonl", *lines)
+
+
+def request(number: int, **given: object) -> RequestRecord:
+    base = RequestRecord(
+        id=f"req_{number:04d}",
+        ts=ago(seconds=600 - number),
+        method="GET",
+        url=f"https://api.github.com/repos/acme/shop/pulls/{number}",
+        host="api.github.com",
+        status_code=200,
+        duration_ms=80 + number,
+        grant="github",
+    )
+    return msgspec.structs.replace(base, **given)
+
+
+class FakeVerdict(msgspec.Struct, frozen=True):
+    """Shaped as `engine.Verdict`."""
+
+    valid: bool = True
+    hash_chain_valid: bool = True
+    attestations_valid: bool = True
+    entry_count: int = 0
+    attestation_count: int = 0
+    last_hash: str = ""
+    error: str = ""
+    broken_at: int = 0
+    closed: bool = False
+    expected: str = ""
+    found: str = ""
+    cancelled: bool = False
+
+
+class FakeEntry(msgspec.Struct, frozen=True):
+    seq: int
+    ts: str
+    type: str
+    data: dict[str, object]
+
+
+class FakeToken(msgspec.Struct, frozen=True):
+    value: str
+    source: str
+
+    def __repr__(self) -> str:
+        return f"FakeToken(source={self.source!r})"
+
+
+PROVIDERS = (
+    ProviderInfo("anthropic", "Anthropic", ("api.anthropic.com",), "x-api-key", ("ANTHROPIC_API_KEY",)),
+    ProviderInfo(
+        "github",
+        "GitHub",
+        ("api.github.com", "github.com"),
+        "Authorization",
+        ("GITHUB_TOKEN", "GH_TOKEN", "gh auth token"),
+    ),
+    ProviderInfo("openai", "OpenAI", ("api.openai.com", "chatgpt.com"), "Authorization", ("OPENAI_API_KEY",)),
+    ProviderInfo("sentry", "Sentry", ("sentry.io", "*.sentry.io"), "Authorization", ("SENTRY_AUTH_TOKEN",)),
+)
+
+
+class FakeFace(Engine):
+    """Reads runs, requests and output from the real files; everything else is given or recorded."""
+
+    def __init__(self, home: Home) -> None:
+        super().__init__(home)
+        self.home = home
+        self.stored: list[GrantInfo] = []
+        self.verdicts: dict[str, FakeVerdict] = {}
+        self.chains: dict[str, list[FakeEntry]] = {}
+        self.calls: list[tuple[object, ...]] = []
+        self.errors: dict[str, list[Exception]] = {}
+        self.tokens: dict[str, FakeToken] = {}
+        self.account = "octocat"
+        self.gate: dict[str, asyncio.Event] = {}
+        self.version = 0
+
+    async def _acts(self, name: str, *arguments: object) -> None:
+        self.calls.append((name, *arguments))
+        if name in self.gate:
+            await self.gate[name].wait()
+        if self.errors.get(name):
+            raise self.errors[name].pop(0)
+
+    def called(self, name: str) -> list[tuple[object, ...]]:
+        return [call[1:] for call in self.calls if call[0] == name]
+
+    def grants(self) -> list[GrantInfo]:
+        return list(self.stored)
+
+    def grants_stamp(self) -> Stamp:
+        return (self.version, len(self.stored))
+
+    def audit_stamp(self, run_id: str) -> Stamp:
+        verdict = self.verdicts.get(run_id)
+        return (
+            (None, None)
+            if verdict is None
+            else ((verdict.entry_count, verdict.last_hash, self.version), None)
+        )
+
+    def verify(
+        self, run_id: str, progress: Callable[[int, int], None], cancelled: Callable[[], bool]
+    ) -> FakeVerdict:
+        self.calls.append(("verify", run_id))
+        verdict = self.verdicts[run_id]
+        progress(verdict.entry_count, verdict.entry_count)
+        return verdict
+
+    def entries(self, run_id: str, after: int, limit: int) -> list[FakeEntry]:
+        return [entry for entry in self.chains.get(run_id, []) if entry.seq > after][:limit]
+
+    async def start(self, request: RunRequest) -> RunInfo:
+        await self._acts("start", request)
+        number = len(self.called("start"))
+        run = RunInfo(
+            id=f"run_started{number}",
+            name=request.name or f"started-{number}",
+            created_at=ago(seconds=-number),
+            state=RunState.RUNNING,
+            workspace=request.workspace,
+            command=request.command,
+            grants=request.grants,
+        )
+        return write_run(self.home, run)
+
+    async def stop(self, run_id: str, *, kill: bool) -> RunInfo:
+        await self._acts("stop", run_id, kill)
+        run = next(run for run in self.runs() if run.id == run_id)
+        return write_run(self.home, msgspec.structs.replace(run, state=RunState.STOPPED, ended_at=ago()))
+
+    async def reap(self) -> list[RunInfo]:
+        await self._acts("reap")
+        return []
+
+    async def providers(self) -> list[ProviderInfo]:
+        await self._acts("providers")
+        return list(PROVIDERS)
+
+    async def find_token(self, provider: str) -> FakeToken | None:
+        await self._acts("find_token", provider)
+        return self.tokens.get(provider)
+
+    async def validate(self, provider: str, token: str) -> str:
+        await self._acts("validate", provider, token)
+        return self.account
+
+    async def save(self, provider: str, token: str, *, source: str, account: str) -> GrantInfo:
+        await self._acts("save", provider, token, source, account)
+        known = next(item for item in PROVIDERS if item.name == provider)
+        info = GrantInfo(provider, title=known.title, hosts=known.hosts, source=source, account=account)
+        self.stored.append(info)
+        return info
+
+    async def revoke(self, provider: str, profile: str) -> bool:
+        await self._acts("revoke", provider, profile)
+        self.stored = [item for item in self.stored if (item.provider, item.profile) != (provider, profile)]
+        return True
