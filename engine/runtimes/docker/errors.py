@@ -92,6 +92,11 @@ _KNOWN = (
         r"failed to load (\S+): permission denied", "{it} cannot be executed in the container", _EXECUTABLE
     ),
     _Known(
+        r"no command specified",
+        "there is nothing to run: the image has no command of its own",
+        "Give a command after --, as in: moat run -- CMD ARG…, or set `command:` in agent.yaml.",
+    ),
+    _Known(
         r"exec format error",
         "the image or the command is for another processor",
         "Use an image for this machine's architecture.",

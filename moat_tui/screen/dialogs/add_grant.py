@@ -14,7 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Button, Checkbox, ContentSwitcher, Footer, Input, OptionList, Static
+from textual.widgets import Button, ContentSwitcher, Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from moat_tui.screen.dialogs import STYLES
@@ -22,6 +22,7 @@ from moat_tui.screen.engine_face import EngineFace
 from moat_tui.screen.models.pieces import fit
 from moat_tui.screen.models.visible import visible
 from moat_tui.screen.problems import explain
+from moat_tui.screen.widgets.ticks import Tick
 
 if TYPE_CHECKING:
     from engine import FoundToken, GrantInfo, ProviderInfo
@@ -72,9 +73,7 @@ class AddGrantDialog(ModalScreen["GrantInfo | None"]):
                         compact=True,
                         placeholder="paste the value: it is not shown",
                     )
-                    yield Checkbox(
-                        "Ask the service whether it takes the value", True, id="check", compact=True
-                    )
+                    yield Tick("Ask the service whether it takes the value", True, id="check", compact=True)
                     with Horizontal(classes="buttons"):
                         yield Button("Save (^s)", id="save", variant="primary")
                         yield Button("Back (esc)", id="back")
@@ -193,7 +192,7 @@ class AddGrantDialog(ModalScreen["GrantInfo | None"]):
             self.dismiss(None)
 
     def action_toggle_check(self) -> None:
-        self.query_one("#check", Checkbox).toggle()
+        self.query_one("#check", Tick).toggle()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return None if action in ("save", "toggle_check") and self._provider is None else True
@@ -207,7 +206,7 @@ class AddGrantDialog(ModalScreen["GrantInfo | None"]):
             return
         self._saving = True
         self.query_one("#save", Button).disabled = True
-        self._save(self._provider, self.query_one("#check", Checkbox).value)
+        self._save(self._provider, self.query_one("#check", Tick).value)
 
     @work(group="save", exclusive=True, exit_on_error=False)
     async def _save(self, provider: ProviderInfo, check: bool) -> None:

@@ -13,13 +13,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Button, Footer, Input, Label, Select, SelectionList, Static
+from textual.widgets import Button, Footer, Input, Label, Select, Static
 from textual.widgets.selection_list import Selection
 
 from moat_tui.screen.dialogs import STYLES
 from moat_tui.screen.models.start_form import AS_CONFIGURED, POLICIES, SANDBOXES, FormError, build_request
 from moat_tui.screen.models.visible import visible
 from moat_tui.screen.problems import explain
+from moat_tui.screen.widgets.ticks import TickList
 
 if TYPE_CHECKING:
     from engine import RunInfo, RunRequest
@@ -81,12 +82,12 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
                 yield Button("Cancel (esc)", id="cancel")
         yield Footer(show_command_palette=False, compact=True)
 
-    def _grant_list(self) -> Static | SelectionList[str]:
+    def _grant_list(self) -> Static | TickList:
         if not self._grants:
             return Static("none stored yet: press a on the main screen", classes="quiet", markup=False)
         ticked = set(self._base.grants) if self._base else set()
         choices = [Selection(Content(visible(name)), name, name in ticked) for name in self._grants]
-        return SelectionList[str](*choices, id="granted", compact=True)
+        return TickList(*choices, id="granted", compact=True)
 
     def on_mount(self) -> None:
         self.query_one("#problem").set_class(bool(self._problem), "shown")
@@ -124,7 +125,7 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
     def _request(self) -> RunRequest:
         import msgspec
 
-        grants = self.query("#granted").results(SelectionList)
+        grants = self.query("#granted").results(TickList)
         typed = build_request(
             workspace=self.query_one("#workspace", Input).value,
             command=self.query_one("#command", Input).value,
@@ -159,7 +160,7 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
         problem.set_class(bad, "bad")
 
 
-def _row(title: str, field: Input | Select[str] | SelectionList[str] | Static) -> ComposeResult:
+def _row(title: str, field: Input | Select[str] | TickList | Static) -> ComposeResult:
     with Horizontal(classes="row"):
         yield Label(title, classes="row-title", markup=False)
         yield field
