@@ -14,7 +14,7 @@ import pytest
 from engine.errors import MoatError
 from engine.runtimes import DockerRuntime, EngineInfo
 
-BASE_IMAGE = "debian:bookworm-slim"
+BASE_IMAGE = "moat-base:bookworm"  # the base image with the tools; `moat doctor --fix` makes it
 
 _engine: EngineInfo | str | None = None
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 from collections.abc import Callable
 
 import msgspec
@@ -232,8 +233,6 @@ class Supervisor:
 
 
 def _first_info(spec: RunSpec, granted: Granted) -> RunInfo:
-    import os
-
     return RunInfo(
         id=spec.id,
         name=spec.name,

@@ -39,7 +39,8 @@ def add(
         return OK
     output.line(f"{wanted.name}: taken from {source}" + (f", account {account}" if account else ""))
     output.line(f"stored encrypted in {place(said.home, wanted.name, profile)}")
-    say(f"use it: moat run -g {wanted.name} -- COMMAND")
+    flag = f" --profile {profile}" if profile else ""
+    say(f"use it: moat run -g {wanted.name}{flag} -- COMMAND")
     return OK
 
 

@@ -5,8 +5,10 @@ The demo's credential lives in a profile of its own, so a real `github` grant is
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,7 @@ import click
 from moat_tui.demo.upstream import HOST, DemoUpstream
 
 PROFILE = "demo"
+IMAGE = "moat-base:bookworm"  # `moat doctor --fix` makes it; the official slim image has no curl
 _AGENT = "curl --silent --show-error https://api.github.com/user; echo; echo '--- env ---'; env | sort"
 
 
@@ -41,7 +44,7 @@ def _walk(token: str, upstream: DemoUpstream, workspace: Path) -> int:
     _say("2. Run an agent in a container. It calls the API as if it held the token, then prints its env:")
     output = _moat(
         "--no-ui", "run", str(workspace), "--name", "demo", "--grant", "github", "--profile", PROFILE,
-        "--policy", "strict",
+        "--policy", "strict", "--image", IMAGE,
         "--connect-to", f"{HOST}:443:127.0.0.1:{upstream.port}", "--upstream-ca", str(upstream.ca_file),
         "--", "sh", "-c", _AGENT,
     )  # fmt: skip
@@ -57,8 +60,11 @@ def _walk(token: str, upstream: DemoUpstream, workspace: Path) -> int:
 
     _say("4. What went through the proxy:")
     _moat("trace", "demo")
-    _say("5. And the proof: a hash-chained, signed log of every use of the credential:")
-    _moat("audit", "demo")
+    _say("5. And the proof: a hash-chained, signed log of every use of the credential, as one file:")
+    proof = workspace.parent / "proof.json"
+    _moat("audit", "demo", "--export", str(proof))
+    _show_chain(proof)
+    _moat("audit", "verify", str(proof))
     if not all(good for _, good in checks):
         return 1
     _say("That was the whole of it. Open the screen with:  .venv/bin/moat")
@@ -70,7 +76,7 @@ def _walk(token: str, upstream: DemoUpstream, workspace: Path) -> int:
 
 def _moat(*args: str, given: str | None = None) -> str:
     """Run the installed command as a person would; show it and its output; stop the demo if it fails."""
-    click.secho("   $ moat " + " ".join(_quoted(arg) for arg in args), bold=True)
+    click.secho("   $ moat " + shlex.join(args), bold=True)
     sys.stdout.flush()
     done = subprocess.run(
         [sys.executable, "-P", "-m", "moat_tui", *args],
@@ -87,8 +93,13 @@ def _moat(*args: str, given: str | None = None) -> str:
     return done.stdout
 
 
-def _quoted(arg: str) -> str:
-    return f"'{arg}'" if any(character in arg for character in " ;|") else arg
+def _show_chain(proof: Path) -> None:
+    """Every entry but the agent's own output: each holds the hash of the one before it."""
+    for entry in json.loads(proof.read_text())["entries"]:
+        if entry["type"] != "console":
+            told = " ".join(f"{key}={value}" for key, value in entry["data"].items())
+            chained = f"{entry['prev'][:8] or 'start':8} <- {entry['hash'][:8]}"
+            click.echo(f"   {entry['seq']:>4}  {chained}  {entry['type']:10}  {told}")
 
 
 def _files_with(token: str) -> list[Path]:

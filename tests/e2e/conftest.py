@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support.github import GitHub
 
+TOOLS_IMAGE = "moat-base:bookworm"
 # Nothing but the encrypted store may ever hold this.
 CANARY = "ghp_CanaryThatMustNeverBeSeen0123456789ab"
 
@@ -32,6 +33,9 @@ class Moat:
             self.env.pop(name, None)
 
     def command(self, *args: object) -> list[str]:
+        if args[:1] == ("run",):
+            # The official slim image, where a registry gives it, has no curl, git or python3.
+            args = ("run", "--image", TOOLS_IMAGE, *args[1:])
         return [sys.executable, "-P", "-m", "moat_tui", *map(str, args)]
 
     def __call__(

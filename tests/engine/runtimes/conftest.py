@@ -11,7 +11,7 @@ import pytest
 
 from engine.runtimes import ContainerSpec, DockerRuntime, Network
 
-IMAGE = "debian:bookworm-slim"
+IMAGE = "moat-base:bookworm"
 
 
 @dataclass
