@@ -80,7 +80,7 @@ def test_a_mount_that_is_not_there_or_is_moats_own(moat, workspace):
 
 
 def test_nothing_to_run(moat, workspace):
-    assert "--" in refused(moat, "run", workspace, code=USAGE)
+    assert "--" in refused(moat, "--no-ui", "run", workspace, code=USAGE)
 
 
 @pytest.mark.docker

@@ -26,6 +26,8 @@ async def test_a_grant_a_run_its_requests_and_its_proof(moat, workspace, github,
     # What no field of the form shows comes along, as it does from `moat run` on a terminal.
     wish = RunRequest(
         workspace=str(workspace),
+        command=("sh", "-c", AGENT),
+        name="not a name",
         image="moat-base:bookworm",
         sandbox=False,
         policy="strict",
@@ -35,9 +37,9 @@ async def test_a_grant_a_run_its_requests_and_its_proof(moat, workspace, github,
 
     app = MoatApp(Engine(home), home_label=str(home.root), start=wish)
     async with app.run_test(size=size, notifications=True) as pilot:
-        # There is nothing to run yet: the form opens and says so, and loses nothing. First the grant, then.
+        # The form opens and says what is wrong; it can wait. First the grant.
         await wait_for(pilot, lambda: "Start a run" in screen_text(pilot), 30)
-        assert "nothing to run" in screen_text(pilot)
+        assert "not a name for a run" in screen_text(pilot)
         await pilot.press("escape", "a")
         await wait_for(pilot, lambda: "Add a grant" in screen_text(pilot))
         await pilot.press(*"github", "enter")
@@ -51,7 +53,8 @@ async def test_a_grant_a_run_its_requests_and_its_proof(moat, workspace, github,
     app = MoatApp(Engine(home), home_label=str(home.root), start=wish)
     async with app.run_test(size=size, notifications=True) as pilot:
         await wait_for(pilot, lambda: "Start a run" in screen_text(pilot), 30)
-        app.screen.query_one("#command", Input).value = f"sh -c '{AGENT}'"
+        assert "asked" in app.screen.query_one("#command", Input).value  # nothing was lost
+        app.screen.query_one("#name", Input).value = "walker"
         app.screen.query_one("#granted").focus()
         await wait_for(pilot, lambda: "[ ] github" in screen_text(pilot))
         await pilot.press("space")
