@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Makes .venv hold Moat and everything it needs. Does nothing when it already does: the stamp names the
-# place, the interpreter and the contents of the two files that decide what is installed.
+# interpreter, the place and the contents of the two files that decide what is installed, a line each:
+# either path may hold spaces.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 say() { printf 'moat: %s\n' "$*" >&2; }
-wanted() { printf '%s %s %s\n' "$PWD" "$1" "$(cat pyproject.toml constraints.txt | cksum)"; }
+wanted() { printf '%s\n%s\n%s\n' "$1" "$PWD" "$(cat pyproject.toml constraints.txt | cksum)"; }
 runs() { "$1" -c '' >/dev/null 2>&1; }
 
 stamp=.venv/.moat-stamp
 if [ -f "$stamp" ] && runs .venv/bin/python; then
-  read -r _ used _ < "$stamp"
+  IFS= read -r used < "$stamp"
   [ "$(cat "$stamp")" = "$(wanted "$used")" ] && exit 0
 fi
 

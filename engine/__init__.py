@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING
 from engine.lazy import exports
 
 if TYPE_CHECKING:
+    from engine.audit import AuditCounts as AuditCounts
+    from engine.audit import AuditPages as AuditPages
     from engine.audit import Entry as Entry
     from engine.audit import Verdict as Verdict
     from engine.audit import render_verdict as render_verdict
     from engine.audit import verdict_json as verdict_json
     from engine.audit import verify_bundle as verify_bundle
+    from engine.config.host import HostConfig as HostConfig
+    from engine.config.host import load_host_config as load_host_config
+    from engine.config.host import save_theme as save_theme
     from engine.doctor import CheckResult as CheckResult
     from engine.doctor import CheckState as CheckState
     from engine.doctor import fix_machine as fix_machine
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
     from engine.errors import UsageError as UsageError
     from engine.events import GrantInfo as GrantInfo
     from engine.events import GrantState as GrantState
+    from engine.events import GrantUse as GrantUse
     from engine.events import LogLine as LogLine
     from engine.events import ProviderInfo as ProviderInfo
     from engine.events import RequestRecord as RequestRecord
@@ -40,6 +46,11 @@ if TYPE_CHECKING:
     from engine.granting import validate_token as validate_token
     from engine.grants import FoundToken as FoundToken
     from engine.home import Home as Home
+    from engine.run.audit_view import audit_counts as audit_counts
+    from engine.run.audit_view import audit_page as audit_page
+    from engine.run.audit_view import audit_pages as audit_pages
+    from engine.run.audit_view import audit_place as audit_place
+    from engine.run.audit_view import verify_bundle_file as verify_bundle_file
     from engine.run.library import audit_entries as audit_entries
     from engine.run.library import export_bundle as export_bundle
     from engine.run.library import find_run as find_run
@@ -51,17 +62,25 @@ if TYPE_CHECKING:
     from engine.run.lifecycle import run_attached as run_attached
     from engine.run.lifecycle import start_detached as start_detached
     from engine.run.lifecycle import stop_run as stop_run
+    from engine.run.rename import rename_run as rename_run
     from engine.run.request import RunRequest as RunRequest
     from engine.run.tail import LogTail as LogTail
     from engine.run.tail import RequestTail as RequestTail
     from engine.run.terminal import AgentIO as AgentIO
+    from engine.run.uses import run_uses as run_uses
+    from engine.run.workspace import WorkspaceInfo as WorkspaceInfo
+    from engine.run.workspace import describe_workspace as describe_workspace
 
 _HOMES = {
-    "engine.audit": ("Entry", "Verdict", "render_verdict", "verdict_json", "verify_bundle"),
+    "engine.audit": (
+        "AuditCounts", "AuditPages", "Entry", "Verdict", "render_verdict", "verdict_json", "verify_bundle",
+    ),
+    "engine.config.host": ("HostConfig", "load_host_config", "save_theme"),
     "engine.doctor": ("CheckResult", "CheckState", "fix_machine", "run_checks"),
     "engine.errors": ("ApprovalNeeded", "MoatError", "RunNotFound", "UsageError"),
     "engine.events": (
-        "GrantInfo", "GrantState", "LogLine", "ProviderInfo", "RequestRecord", "RunInfo", "RunState",
+        "GrantInfo", "GrantState", "GrantUse",
+        "LogLine", "ProviderInfo", "RequestRecord", "RunInfo", "RunState",
         "timestamp",
     ),
     "engine.granting": (
@@ -70,11 +89,17 @@ _HOMES = {
     ),
     "engine.grants": ("FoundToken",),
     "engine.home": ("Home",),
+    "engine.run.audit_view": (
+        "audit_counts", "audit_page", "audit_pages", "audit_place", "verify_bundle_file",
+    ),
     "engine.run.library": ("audit_entries", "export_bundle", "find_run", "list_runs", "verify_run"),
     "engine.run.lifecycle": ("clean", "destroy_run", "reap", "run_attached", "start_detached", "stop_run"),
+    "engine.run.rename": ("rename_run",),
     "engine.run.request": ("RunRequest",),
     "engine.run.tail": ("LogTail", "RequestTail"),
     "engine.run.terminal": ("AgentIO",),
+    "engine.run.uses": ("run_uses",),
+    "engine.run.workspace": ("WorkspaceInfo", "describe_workspace"),
 }  # fmt: skip
 __all__ = sorted(name for names in _HOMES.values() for name in names)
 __getattr__ = exports(__name__, _HOMES)

@@ -52,7 +52,9 @@ class MoatError(Exception):
         return [" ".join(part.split()) for part in (self.what, self.detail, self.remedy) if part.strip()]
 
     def __str__(self) -> str:
-        return " ".join(self.lines())
+        """All of it on one line, for places that have only one."""
+        *rest, last = self.lines() or [""]
+        return "".join(part.removesuffix(".") + ". " for part in rest) + last
 
 
 class UsageError(MoatError):

@@ -3,7 +3,8 @@
     canonical, types   what an entry is          chain     the hash chain, pure
     log, writer        many askers, one writer   verify    chain + attestations of a file
     store, lock, gate  audit.db for the writer   bundle    the same in one JSON document
-    source, read       audit.db for readers      render    a verdict in words
+    source, read,      audit.db for readers      render    a verdict in words
+    pages
 
 Names load on first use: a viewer that only shows a Verdict pays for neither sqlite3 nor cryptography.
 """
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from engine.audit.chain import Attestation as Attestation
     from engine.audit.chain import ChainChecker as ChainChecker
     from engine.audit.log import AuditLog as AuditLog
+    from engine.audit.pages import AuditCounts as AuditCounts
+    from engine.audit.pages import AuditPages as AuditPages
+    from engine.audit.pages import count_entries as count_entries
+    from engine.audit.pages import find_pages as find_pages
+    from engine.audit.pages import place_of as place_of
     from engine.audit.read import read_entries as read_entries
     from engine.audit.render import render_verdict as render_verdict
     from engine.audit.render import verdict_json as verdict_json
@@ -46,6 +52,7 @@ _HOMES = {
     ".canonical": ("Entry", "canonical_json", "entry_hash"),
     ".chain": ("Attestation", "ChainChecker"),
     ".log": ("AuditLog",),
+    ".pages": ("AuditCounts", "AuditPages", "count_entries", "find_pages", "place_of"),
     ".read": ("read_entries",),
     ".render": ("render_verdict", "verdict_json"),
     ".signer": ("Signer",),

@@ -18,6 +18,7 @@ def render_verdict(verdict: Verdict, title: str = "") -> list[str]:
         "",
         "Local Signatures",
         f"  {_signatures(verdict)}",
+        *(f"       by the key {key}" for key in verdict.signers),
         "",
         "External Attestations (Sigstore/Rekor)",
         f"  {_rekor(verdict)}",
@@ -43,6 +44,7 @@ def verdict_json(verdict: Verdict) -> dict[str, object]:
         "broken_at": verdict.broken_at,
         "closed": verdict.closed,
         "last_hash": verdict.last_hash,
+        "signers": list(verdict.signers),
     }
 
 

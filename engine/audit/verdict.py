@@ -21,6 +21,8 @@ class Verdict(msgspec.Struct, frozen=True):
     longer what was written, 0 when there is none. expected, found: the two values that differ there.
     closed: an attestation covers the last entry. cancelled: the caller stopped the check; nothing is
     known then, although `valid` is False. entry_count: entries in the log, or as many as could be read.
+    signers: the public keys (hex) of attestations that hold; where no key was given to compare with, only
+    whoever reads them can tell whether they are the right ones.
     """
 
     valid: bool
@@ -36,6 +38,7 @@ class Verdict(msgspec.Struct, frozen=True):
     expected: str = ""
     found: str = ""
     cancelled: bool = False
+    signers: tuple[str, ...] = ()
 
 
 def unreadable(error: str, *, entry_count: int = 0, at: int = 0) -> Verdict:

@@ -88,6 +88,9 @@ def judge(
         closed=closed and chain_fault is None,
         expected=fault.expected,
         found=fault.found,
+        signers=()
+        if attested_fault is not None
+        else tuple(dict.fromkeys(attestation.public_key.hex() for attestation in attestations)),
     )
 
 

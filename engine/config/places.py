@@ -1,13 +1,15 @@
 """Host directories and files that a container may see: the workspace and extra mounts.
 
 Some places would undo the container: Moat's own home holds the sealed credentials and the audit logs, a
-daemon's socket is root on this machine, `/proc` shows other processes. A mount of one of these, or of a
+daemon's socket is root on this machine, the session's bus opens the keychain, `/proc` shows other
+processes. A mount of one of these, or of a
 directory that holds one, is refused whoever asks for it. Paths are resolved before they are judged,
 and what is returned is the resolved path, so a link swapped later in the workspace changes nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 import stat
@@ -23,6 +25,11 @@ from engine.home import Home
 WORKSPACE = "/workspace"
 _KERNEL = (Path("/proc"), Path("/sys"), Path("/dev"))
 _TARGETS_TAKEN = ("/moat", "/run/moat", "/proc", "/sys", "/dev")
+
+_SESSION_SOCKETS = (
+    "bus", "systemd/private", "docker.sock", "podman/podman.sock", "keyring/control", "keyring/ssh",
+    "gnupg/S.gpg-agent",
+)  # fmt: skip
 
 _PATH = 400  # characters of a path that an error shows: its end matters most
 
@@ -97,20 +104,46 @@ def _refuse_protected(path: Path, forbidden: Sequence[Path] | None, label: str) 
         raise UsageError(f"{label}: the whole file system cannot be given to an agent")
     if any(path.is_relative_to(place) for place in _KERNEL):
         raise UsageError(f"{label}: the host's {path.parts[1]} cannot be given to an agent")
-    for place in (Home.default().root,) if forbidden is None else forbidden:
+    for place in (*((Home.default().root,) if forbidden is None else forbidden), *_usual_home()):
         real = place.resolve()
-        if path.is_relative_to(real) or real.is_relative_to(path):
+        if _lies_in(path, real) or _lies_in(real, path):
             raise UsageError(
                 f"{label}: {real} holds Moat's credentials and logs and cannot be given to an agent",
                 remedy="Choose a directory that neither holds it nor lies in it.",
             )
     for socket in _daemon_sockets():
-        if socket.is_relative_to(path):
+        if _lies_in(socket, path):
             raise UsageError(f"{label}: it holds {socket}, which would give the agent this machine")
 
 
+def _lies_in(inner: Path, outer: Path) -> bool:
+    """Also where one directory has two paths: a bind mount, or a file system that ignores case."""
+    if inner.is_relative_to(outer):
+        return True
+    try:
+        there = outer.stat()
+    except OSError:
+        return False
+    for place in (inner, *inner.parents):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(place.stat(), there):
+                return True
+    return False
+
+
+def _usual_home() -> list[Path]:
+    """`~/.moat` holds somebody's credentials also while MOAT_HOME names another place."""
+    try:
+        usual = Path.home() / ".moat"
+    except RuntimeError:
+        return []
+    return [usual] if os.path.lexists(usual) else []
+
+
 def _daemon_sockets() -> list[Path]:
-    """The container daemons' sockets that exist here, resolved."""
+    """The sockets that exist here, resolved, of what runs programs or opens keychains for whoever asks:
+    container daemons, the buses of the system and of the session, the session's key agents.
+    """
     places = [
         "/run/docker.sock",
         "/var/run/docker.sock",
@@ -119,9 +152,12 @@ def _daemon_sockets() -> list[Path]:
         "/run/crio/crio.sock",
         "~/.docker/run/docker.sock",
         "~/.docker/desktop/docker.sock",
+        "/run/dbus/system_bus_socket",
+        "/run/systemd/private",
     ]
-    if runtime_dir := os.environ.get("XDG_RUNTIME_DIR"):
-        places += [f"{runtime_dir}/docker.sock", f"{runtime_dir}/podman/podman.sock"]
+    runtime_dirs = {f"/run/user/{os.geteuid()}", os.environ.get("XDG_RUNTIME_DIR") or "/run/user"}
+    places += [f"{place}/{name}" for place in sorted(runtime_dirs) for name in _SESSION_SOCKETS]
+    places.append(os.environ.get("SSH_AUTH_SOCK", ""))
     host = os.environ.get("DOCKER_HOST", "")
     if host.startswith("unix://"):
         places.append(host.removeprefix("unix://"))

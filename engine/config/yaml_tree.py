@@ -9,6 +9,7 @@ Plain words follow YAML 1.1 (`yes` is a boolean) with one exception: `22:22` is 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -78,9 +79,15 @@ def read_yaml(file: Path) -> Node | None:
 
 def _read_text(file: Path) -> str:
     try:
-        # O_NONBLOCK: a pipe planted under this name must not hang us before it is recognised.
-        fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.stat(file)
+        # O_NONBLOCK: a pipe planted under this name must not hang us before it is recognised. O_NOFOLLOW: a
+        # link planted here would have a file of the host's, a key even, quoted in errors or taken as `env`.
+        fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ConfigError(
+                "expected a file, found a symbolic link", file=file, remedy="Put the file itself there."
+            ) from error
         raise ConfigError(f"it cannot be read: {error.strerror}", file=file) from error
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):

@@ -14,7 +14,15 @@ from collections.abc import Callable
 import aiodocker
 from aiodocker.exceptions import DockerError
 
-from engine.doctor.docker_engine import NO_CONNECTION, EngineTrouble, connected, run_probe
+from engine.doctor.docker_engine import (
+    NO_CONNECTION,
+    EngineTrouble,
+    ask_engine,
+    connected,
+    engine_first,
+    engine_fixable,
+    run_probe,
+)
 from engine.doctor.image_build import TOOLS, build_image
 from engine.doctor.image_create import create_image, tag
 from engine.doctor.machine import Machine
@@ -32,13 +40,13 @@ _FIND_TOOLS = f"for t in {' '.join(TOOLS)}; do command -v $t >/dev/null || echo 
 
 async def check_image(machine: Machine) -> CheckResult:
     try:
+        await ask_engine(machine)  # one that says nothing is not waited for as long as a container is
         async with connected(machine, timeout=45) as docker:
             return await _check(machine, docker)
-    except EngineTrouble:
+    except EngineTrouble as trouble:
         return _result(
             CheckState.FAIL, "cannot be looked for: the Docker engine does not answer",
-            "Ready the Docker engine first: moat doctor --fix.",
-            fixable=machine.own_daemon and machine.can_be_root,
+            engine_first(machine, trouble), fixable=engine_fixable(machine, trouble.problem),
         )  # fmt: skip
 
 

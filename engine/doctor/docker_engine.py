@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import Any
@@ -65,15 +66,25 @@ async def check_engine(machine: Machine) -> CheckResult:
     try:
         facts = await ask_engine(machine)
     except EngineTrouble as trouble:
-        fixable = trouble.problem in _FIXABLE and machine.own_daemon and machine.can_be_root
-        if trouble.problem is EngineProblem.MISSING:
-            fixable = fixable and machine.can_install
+        fixable = engine_fixable(machine, trouble.problem)
         message = f"{trouble.what}: {trouble.detail}" if trouble.detail else trouble.what
         return _result(CheckState.FAIL, message, trouble.remedy, fixable)
     return _result(CheckState.OK, f"Docker {facts.version}, API {facts.api}")
 
 
 _FIXABLE = (EngineProblem.MISSING, EngineProblem.DEAD, EngineProblem.DENIED)
+
+
+def engine_fixable(machine: Machine, problem: EngineProblem) -> bool:
+    """Whether `moat doctor --fix` can mend that here."""
+    able = machine.can_install if problem is EngineProblem.MISSING else machine.can_be_root
+    return problem in _FIXABLE and machine.own_daemon and able
+
+
+def engine_first(machine: Machine, trouble: EngineTrouble) -> str:
+    """The remedy of a check that cannot be made without an engine."""
+    fix = ": moat doctor --fix" if engine_fixable(machine, trouble.problem) else ""
+    return f"Ready the Docker engine first{fix}."
 
 
 async def ask_engine(machine: Machine, *, timeout: float = 10) -> EngineFacts:
@@ -161,21 +172,30 @@ async def run_probe(docker: aiodocker.Docker, image: str, script: str, *, runtim
 
 
 async def _knock(machine: Machine, timeout: float) -> None:
-    """Open the unix socket once, because its errno tells apart what HTTP libraries report as one error."""
-    socket = machine.socket
-    if socket is None:
-        return
+    """Connect once, because its errno tells apart what HTTP libraries report as one error."""
+    socket, tcp = machine.socket, machine.tcp
+    if socket is None and tcp is None:
+        raise EngineTrouble(  # as the Docker runtime says when a run is to start
+            EngineProblem.ELSEWHERE,
+            f"Moat cannot use the Docker engine at {machine.docker_host}",
+            remedy="Unset DOCKER_HOST, or point it at a local socket such as unix:///var/run/docker.sock.",
+            detail="it must be on this machine",
+        )
     try:
         async with asyncio.timeout(timeout):
-            _, writer = await asyncio.open_unix_connection(str(socket))
+            if tcp is not None:
+                _, writer = await asyncio.open_connection(*tcp)
+            else:
+                _, writer = await asyncio.open_unix_connection(str(socket))
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
     except PermissionError as error:
+        as_root = "sudo" if machine.which("sudo") else "As root:"
         raise EngineTrouble(
             EngineProblem.DENIED,
             f"{machine.user} may not use the Docker engine at {socket}",
-            remedy=f"sudo usermod -aG docker {machine.user}, then log in again (or run `newgrp docker`).",
+            remedy=f"{as_root} usermod -aG docker {machine.user}, then log in again (or: newgrp docker).",
             detail="permission denied",
         ) from error
     except TimeoutError as error:
@@ -185,7 +205,8 @@ async def _knock(machine: Machine, timeout: float) -> None:
             remedy=f"Look at its log ({_log_hint(machine)}) and restart it.",
         ) from error
     except OSError as error:
-        raise _unreachable(machine, error.strerror or str(error)) from error
+        detail = os.strerror(error.errno) if error.errno else str(error)
+        raise _unreachable(machine, detail) from error
 
 
 def _unreachable(machine: Machine, detail: str) -> EngineTrouble:

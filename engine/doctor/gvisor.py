@@ -11,7 +11,15 @@ from enum import StrEnum
 import msgspec
 from aiodocker.exceptions import DockerError
 
-from engine.doctor.docker_engine import EngineTrouble, ask_engine, connected, run_probe
+from engine.doctor.docker_engine import (
+    NO_CONNECTION,
+    EngineTrouble,
+    ask_engine,
+    connected,
+    engine_first,
+    engine_fixable,
+    run_probe,
+)
 from engine.doctor.machine import Machine
 from engine.doctor.results import CheckResult, CheckState
 
@@ -30,10 +38,14 @@ class GvisorProblem(StrEnum):
 
 
 class GvisorAttempt(msgspec.Struct, frozen=True):
-    """problem is None when a container ran under gVisor; detail holds the daemon's own words otherwise."""
+    """problem is None when a container ran under gVisor; detail holds the daemon's own words otherwise.
+
+    trouble: why there is no engine, with NO_ENGINE.
+    """
 
     problem: GvisorProblem | None
     detail: str = ""
+    trouble: EngineTrouble | None = None
 
 
 def classify(error: str) -> GvisorProblem:
@@ -57,16 +69,19 @@ def classify(error: str) -> GvisorProblem:
 async def try_gvisor(machine: Machine, *, timeout: float = 45) -> GvisorAttempt:
     """Start a container of the base image under gVisor and see what kernel it finds. Never raises."""
     try:
+        await ask_engine(machine)  # one that says nothing is not waited for as long as a container is
         async with connected(machine, timeout=timeout) as docker:
             try:
                 probe = await run_probe(docker, machine.base_image, PROBE, runtime="runsc")
             except DockerError as error:
+                if error.status == NO_CONNECTION:
+                    raise
                 problem = classify(error.message)
                 if problem is GvisorProblem.NOT_REGISTERED and machine.which("runsc") is None:
                     problem = GvisorProblem.NOT_INSTALLED
                 return GvisorAttempt(problem, " ".join(error.message.split()))
     except EngineTrouble as trouble:
-        return GvisorAttempt(GvisorProblem.NO_ENGINE, str(trouble))
+        return GvisorAttempt(GvisorProblem.NO_ENGINE, str(trouble), trouble)
     if "gvisor" in probe.output.lower():
         return GvisorAttempt(None)
     if probe.exit_code != 0:
@@ -87,13 +102,14 @@ async def check_gvisor(machine: Machine) -> CheckResult:
         return CheckResult("gvisor", "gVisor", CheckState.OK, message, needed=False)
     if attempt.problem is None:
         return CheckResult("gvisor", "gVisor", CheckState.OK, "a container started under it (runsc)")
+    fixable = attempt.problem is not GvisorProblem.IMPOSTOR and machine.own_daemon and machine.can_be_root
     message, remedy = _EXPLAINED[attempt.problem]
+    if attempt.trouble is not None:
+        remedy = engine_first(machine, attempt.trouble)
+        fixable = fixable and engine_fixable(machine, attempt.trouble.problem)
     if attempt.problem in _QUOTED and attempt.detail:
         message = f"{message}: {attempt.detail[-300:]}"
-    return CheckResult(
-        "gvisor", "gVisor", CheckState.FAIL, message, remedy,
-        fixable=attempt.problem is not GvisorProblem.IMPOSTOR and machine.own_daemon and machine.can_be_root,
-    )  # fmt: skip
+    return CheckResult("gvisor", "gVisor", CheckState.FAIL, message, remedy, fixable)
 
 
 _QUOTED = (GvisorProblem.OTHER, GvisorProblem.IMPOSTOR, GvisorProblem.WRONG_PATH)
@@ -127,7 +143,7 @@ _EXPLAINED: dict[GvisorProblem, tuple[str, str]] = {
     ),
     GvisorProblem.NO_ENGINE: (
         "could not be tried: the Docker engine does not answer",
-        "Ready the Docker engine first: moat doctor --fix.",
+        "Ready the Docker engine first.",
     ),
     GvisorProblem.OTHER: (
         "a container did not start under it",

@@ -19,13 +19,14 @@ async def find_leftovers(home: Home) -> list[str]:
     from engine.run.metadata import supervisor_alive
     from engine.runtimes import DockerRuntime, home_label
 
-    runs = {run.id: run for run in list_runs(home)}
     async with DockerRuntime.connect(os.environ) as docker:
         found = await docker.leftovers(home_label(home.root))
+    # Looked at after the engine, because a run takes its lock before it asks the engine for anything.
+    kept = {run.id for run in list_runs(home) if run.keep}
     return [
         f"{left.kind} {left.name}"
         for left in found
-        if not (left.run_id in runs and (runs[left.run_id].keep or supervisor_alive(home, left.run_id)))
+        if left.run_id not in kept and not supervisor_alive(home, left.run_id)
     ]
 
 

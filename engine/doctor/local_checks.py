@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import stat
 import sys
@@ -73,7 +74,10 @@ async def check_clock(machine: Machine, home: Home) -> CheckResult:
         engine = None if engine is None else engine - (datetime.now(UTC) - asked) / 2
     except EngineTrouble:
         pass  # the engine's own line says so
-    times = [found.stat().st_mtime for found in _witnesses(machine, home) if found.exists()]
+    times = []
+    for witness in _witnesses(machine, home):
+        with contextlib.suppress(OSError):  # absent, or not for us to see
+            times.append(witness.stat().st_mtime)
     written = datetime.fromtimestamp(max(times), UTC) if times else None
     return judge_clock(datetime.now(UTC), engine=engine, written=written)
 
@@ -97,7 +101,9 @@ def check_key(locate: Callable[[], KeyLocation]) -> CheckResult:
         return _key(
             CheckState.FAIL,
             found.problem,
-            "Unlock the keychain, or bring back the key that sealed the grants.",
+            "Make that file yours alone, or bring back the key that sealed the grants."
+            if found.place == "file"
+            else "Unlock the keychain, or bring back the key that sealed the grants.",
         )
     if found.place == "keychain":
         return _key(CheckState.OK, f"the encryption key is in {found.detail}")
@@ -118,7 +124,7 @@ def check_ca(home: Home, now: datetime) -> CheckResult:
     except FileNotFoundError:
         return _ca(CheckState.OK, "none yet: the first run makes it")
     except MoatError as error:
-        return _ca(CheckState.FAIL, str(error), error.remedy)
+        return _ca(CheckState.FAIL, ": ".join(filter(None, (error.what, error.detail))), error.remedy)
     except ValueError:
         return _ca(CheckState.FAIL, f"{certificate} is not a certificate", renew)
     until = found.not_valid_after_utc

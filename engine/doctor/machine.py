@@ -7,11 +7,13 @@ Nothing else in this room names a system path, so a test (or a second, private D
 from __future__ import annotations
 
 import getpass
+import ipaddress
 import os
 import platform
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -63,6 +65,17 @@ class Machine(msgspec.Struct, frozen=True):
         """The engine's unix socket; None when it is reached another way."""
         scheme, _, rest = self.docker_host.partition("://")
         return Path(rest) if scheme == "unix" else None
+
+    @property
+    def tcp(self) -> tuple[str, int] | None:
+        """Host and port of an engine that is reached over this machine's loopback; None otherwise."""
+        parts = urlsplit(self.docker_host)
+        try:
+            host, port = parts.hostname or "", parts.port
+            loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return None
+        return (host, port or 2375) if loopback and parts.scheme in ("tcp", "http") else None
 
     @property
     def own_daemon(self) -> bool:

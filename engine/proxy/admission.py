@@ -19,6 +19,10 @@ from engine.proxy.recorder import INJECT, INJECT_REPLACED, Recorder
 from engine.proxy.redact import Redactor
 from engine.proxy.spec import ProxySpec
 
+_NOT_IN_TRAILERS = {
+    "host", "content-length", "transfer-encoding", "content-encoding", "trailer", "expect", "authorization",
+    "cookie",
+}  # fmt: skip
 RECORD_TIMEOUT = 10.0  # seconds for the audit log to make an entry durable
 
 
@@ -88,11 +92,13 @@ class Admission:
         return strip_placeholders(injected.headers, others, self._placeholders)
 
     def without_credentials(self, trailers: HeaderList) -> HeaderList:
-        """Trailer fields that may follow: none that would be a second credential or end at a proxy."""
+        """Trailer fields that may follow: none that would be a second credential, end at a proxy, or say
+        again where the message ends or goes (RFC 9110 §6.5.1).
+        """
         return [
             (name, value)
             for name, value in forwardable(trailers)
-            if name.lower().decode("latin-1") not in self._header_names | {"host"}
+            if name.lower().decode("latin-1") not in self._header_names | _NOT_IN_TRAILERS
         ]
 
     async def refused(self, exchange: Exchange, decision: Decision) -> None:

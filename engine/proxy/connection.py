@@ -212,6 +212,9 @@ class AgentConnection(server.LiveConnectionHandler):
         flow.metadata[EXCHANGE] = exchange
         if flow.error is not None:  # mitmproxy's validation refused it; the error hook follows
             exchange.denied, exchange.rule = True, "malformed"
+            nested = request.method.upper() == "CONNECT"  # mitmproxy's own words quote the request
+            exchange.reason = "There is a tunnel already." if nested else "The request is not valid HTTP."
+            exchange.error = exchange.reason
             exchange.sent(head.headers)
             return
         try:
@@ -263,7 +266,8 @@ class AgentConnection(server.LiveConnectionHandler):
             path=request.data.path.decode("latin-1"),
             headers=fields,
             hosts=hosts,
-            authority=None if wire else (request.data.authority.decode("latin-1") or None),
+            # HTTP/2 may say it as a Host field instead (RFC 9113 §8.3.1); "" and two of them are refused
+            authority=None if wire else request.data.authority.decode("latin-1") or "".join(hosts),
             connect=self._tunnel,
             tls=self._in_tls,
             sni=self.client.sni,
@@ -274,7 +278,8 @@ class AgentConnection(server.LiveConnectionHandler):
         """For the log: the place it would have gone to, not what the Host header says."""
         if self._tunnel is not None:
             scheme, port = ("https", 443) if self._in_tls else ("http", 80)
-            return f"{scheme}://{self._tunnel.authority(port)}{head.path}"
+            slash = "" if head.path[:1] in ("/", "*", "") else "/"  # else it reads as part of the host
+            return f"{scheme}://{self._tunnel.authority(port)}{slash}{head.path}"
         return f"{head.target[0]}://{head.target[1]}{head.path}" if head.target else head.path
 
     async def _request(self, hook: hooks.HttpRequestHook) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from engine.errors import UsageError
 from engine.proxy.destination import BadDestination, address_verdict, normalise_host
+from engine.proxy.own_address import is_own_address
 
 RESOLVE_TIMEOUT = 10.0  # seconds
 CONNECT_TIMEOUT = 10.0  # seconds, per address
@@ -161,7 +162,11 @@ def _permitted(host: str, addresses: Iterable[str]) -> list[str]:
     permitted: list[str] = []
     for text in addresses:
         # getaddrinfo writes a link-local zone behind a %
-        found = address_verdict(ipaddress.ip_address(text.partition("%")[0]))
+        address = ipaddress.ip_address(text.partition("%")[0])
+        found = address_verdict(address) or (
+            # what listens on this machine, a person's development server say, is not the internet
+            "an address of this machine" if is_own_address(address) else ""
+        )
         if found or "%" in text:
             verdict = found or "a link-local address"
         else:

@@ -76,7 +76,7 @@ class Exchange:
 
     def operation(self) -> str:
         """What was tried, for an audit entry; redacted."""
-        return f"{self.method[:20]} {self._redactor.url(self.url)[:500]}"
+        return f"{self._redactor.text(self.method)[:20]} {self._redactor.url(self.url)[:500]}"
 
     def record(self) -> RequestRecord:
         """Redacted through and through; to be called once, when the exchange has ended."""

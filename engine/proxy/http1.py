@@ -35,9 +35,10 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Connection, Http1Server, make_body_reader
 
 from engine.proxy.answers import REASONS
-from engine.proxy.http1_head import BadRequest, Head, find_end, parse_head
+from engine.proxy.http1_head import BadRequest, Head, check_fields, find_end, parse_head
 
 _MAX_RESPONSE_HEAD = 256 * 1024
+_MAX_HINTS = 100  # interim responses (100, 103) to one request
 # of a body whose request was refused already: read so that the client gets to see the answer, then close
 _MAX_IGNORED = 64 * 1024 * 1024
 
@@ -231,6 +232,22 @@ def _response_head(response: http.Response) -> bytes:
     return bytes(http1.assemble_response_head(response))  # type: ignore[no-untyped-call]
 
 
+def _response(lines: list[bytes]) -> http.Response:
+    """Raises ValueError for a head that two readers could take for two things: on a connection to the
+    proxy itself the next response may be another host's. Bare LF is mended, as readers do.
+    """
+    if any(b"\0" in line or b"\r" in line or line[:1] in (b" ", b"\t") for line in lines):
+        raise ValueError("control characters or folded lines")
+    response = http1.read_response_head(lines)
+    check_fields(response.headers.fields)
+    if not 100 <= response.status_code < 1000:
+        raise ValueError("not a status")
+    names = [name.lower() for name, _ in response.headers.fields]
+    if b"content-length" in names and b"transfer-encoding" in names:
+        raise ValueError("two lengths")
+    return response
+
+
 def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
@@ -244,6 +261,7 @@ class StrictHttp1Client(_Trailers, Http1Client):
         super().__init__(context)
         self._chunked = False
         self._trailers: http.Headers | None = None
+        self._hints = 0
 
     def send(self, event: HttpEvent) -> CommandGenerator[None]:
         if isinstance(event, RequestProtocolError):
@@ -253,6 +271,7 @@ class StrictHttp1Client(_Trailers, Http1Client):
             self.stream_id = event.stream_id
             self.request = event.request
             self._trailers = None
+            self._hints = 0
             yield commands.SendData(self.conn, self._head(event.request, event.end_stream))
         elif isinstance(event, RequestData):
             data = event.data
@@ -301,7 +320,7 @@ class StrictHttp1Client(_Trailers, Http1Client):
                     yield from self._broken("the upstream's response head is too long")
                 return
             try:
-                response = http1.read_response_head([bytes(line) for line in lines])
+                response = _response([bytes(line) for line in lines])
                 size = http1.expected_http_body_size(self.request, response)
             except (ValueError, IndexError):
                 yield commands.CloseConnection(self.conn)
@@ -309,6 +328,11 @@ class StrictHttp1Client(_Trailers, Http1Client):
                 return
             if not 100 <= response.status_code < 200 or response.status_code == 101:
                 break  # 100 and 103 are hints between us and the upstream
+            self._hints += 1
+            if self._hints > _MAX_HINTS:
+                yield commands.CloseConnection(self.conn)
+                yield from self._broken("the upstream sends hints without end")
+                return
         self.response = response
         yield ReceiveHttp(ResponseHeaders(self.stream_id, response, size == 0))
         self.body_reader = make_body_reader(size)

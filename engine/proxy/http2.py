@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import h2.errors
 import h2.events
 from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events
@@ -19,7 +20,7 @@ from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import ResponseProtocolError
 from mitmproxy.proxy.layers.http._http2 import Http2Client, Http2Connection, Http2Server, StreamState
 
-from engine.proxy.http1 import error_text
+from engine.proxy.http1 import MalformedHeadHook, error_text
 
 _STREAM_WINDOW = 1024 * 1024  # bytes that one stream may be ahead
 _STEP = _STREAM_WINDOW // 4  # a window is opened again by at least this much
@@ -96,6 +97,15 @@ class WindowedHttp2Client(_Windowed, Http2Client):
 
 class WindowedHttp2Server(_Windowed, Http2Server):
     """The side towards the agent. Its errors are plain text and quote nothing."""
+
+    def protocol_error(
+        self, message: str, error_code: int = h2.errors.ErrorCodes.PROTOCOL_ERROR
+    ) -> CommandGenerator[None]:
+        """What a strict HTTP/2 reader refuses (two authorities, a line break in a field) ends the connection
+        as HTTP/1's does, and is recorded as that is.
+        """
+        yield MalformedHeadHook("This is not valid HTTP/2.")
+        yield from super().protocol_error("This is not valid HTTP/2.", error_code)
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if isinstance(event, ResponseProtocolError) and not self.is_closed(event.stream_id):

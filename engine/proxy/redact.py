@@ -72,6 +72,12 @@ _CHARSET = re.compile(
     re.IGNORECASE,
 )
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_USERINFO = re.compile(r"(?:(?<=://)|\A)[^/?#@]*@")  # a CONNECT's target has no scheme before it
+_USERINFO_IN_TEXT = re.compile(r"""(?<=://)[^\s/?#@"'<>\\]*@""")
+# Whatever moves a cursor, starts an escape or turns a line round must not lie in a log for somebody's
+# terminal: C0, DEL, C1, line separators and the bidirectional controls.
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_NOT_URL = re.compile(r"[^\x21-\x7e]")
 
 
 def mask_secrets(text: str, secrets: tuple[str, ...]) -> str:
@@ -99,8 +105,12 @@ class Redactor:
         spelling: dict[str, str] = {}
         out: dict[str, str] = {}
         for raw_name, raw_value in fields:
-            name = self.masker.mask(raw_name.decode("latin-1"))
-            value = REDACTED if self._is_secret(name.lower()) else self.text(raw_value.decode("latin-1"))
+            name = _STEERING.sub(_spelled_out, self.masker.mask(raw_name.decode("latin-1")))
+            value = raw_value.decode("latin-1")
+            if self._is_secret(name.lower()):
+                value = REDACTED
+            else:
+                value = self.url(value) if name.lower() == "host" else self.text(value)
             value = value[:_MAX_HEADER]
             key = spelling.setdefault(name.lower(), name)
             if key not in out:
@@ -110,14 +120,16 @@ class Redactor:
         return out
 
     def url(self, text: str) -> str:
-        """Userinfo and token-bearing values of the query and fragment go."""
-        text = re.sub(r"(?<=://)[^/?#@]*@", f"{REDACTED}@", self.masker.mask(text), count=1)
-        return _URL_PAIR.sub(_keep_key, text)[:_MAX_URL]
+        """Userinfo and token-bearing values of the query and fragment go; what no URL holds is encoded."""
+        text = _USERINFO.sub(f"{REDACTED}@", self.masker.mask(text), count=1)
+        return _NOT_URL.sub(_percent, _URL_PAIR.sub(_keep_key, text))[:_MAX_URL]
 
     def text(self, text: str) -> str:
-        """One line of anything: key=value pairs of URLs in it (Location, Referer), and known values."""
-        text = self.masker.mask(text)
-        return _TEXT_PAIR.sub(_keep_key, text) if "=" in text else text
+        """One line of anything: userinfo and key=value pairs of URLs in it (Location, Referer), and known
+        values.
+        """
+        text = _USERINFO_IN_TEXT.sub(f"{REDACTED}@", self.masker.mask(text))
+        return _STEERING.sub(_spelled_out, _TEXT_PAIR.sub(_keep_key, text) if "=" in text else text)
 
     def body(self, data: bytes, content_type: str, encoding: str, *, cut: bool) -> str:
         """At most 8 KiB of text. `data` is the captured beginning, `cut` whether the body went on."""
@@ -152,6 +164,17 @@ def _keep_key(match: re.Match[str]) -> str:
     return f"{match['key']}={REDACTED}"
 
 
+def _spelled_out(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def _percent(match: re.Match[str]) -> str:
+    """A URL's bytes are read as Latin-1 here, so one character is one byte of it."""
+    code = ord(match[0])
+    return f"%{code:02X}" if code < 0x100 else urllib.parse.quote(match[0], errors="replace")
+
+
 def _keep_head(match: re.Match[str]) -> str:
     end = match.groupdict().get("end") or ""
     return f"{match['head']}{REDACTED}{end}"
@@ -159,6 +182,7 @@ def _keep_head(match: re.Match[str]) -> str:
 
 def _tokens(text: str, content_type: str) -> str:
     kind = content_type.lower()
+    text = _USERINFO_IN_TEXT.sub(f"{REDACTED}@", text)
     text = _JSON.sub(_keep_head, text)
     text = _PRIVATE_KEY.sub(_keep_head, text)
     if "grant_type" in text:

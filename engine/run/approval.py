@@ -2,8 +2,8 @@
 
 The workspace belongs to the agent, so agent.yaml may be the agent's own writing: it may ask, but a wish
 that grew since a person last let it run is put to a person first. What was approved is kept on the
-host, outside every workspace. The first run of a workspace is started by a person who names it, and
-what it was given is said on the screen; it becomes the measure for all later ones.
+host, outside every workspace. The first run of a workspace has no measure: where a person is there they
+are asked, and headless, where whoever wrote the script named the workspace, each wish is said.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def widened(before: Asks, now: Asks) -> tuple[str, ...]:
     wishes += [f"mount {mount}" for mount in now.mounts if mount not in covered]
     if before.strict and not now.strict:
         wishes.append("network policy permissive instead of strict")
-    elif now.strict:
+    elif before.strict:  # before a permissive network every host was open
         wishes += [f"network access to {host}" for host in now.allow if host not in before.allow]
     if now.unsandboxed and not before.unsandboxed:
         wishes.append("no gVisor sandbox")
@@ -64,14 +64,28 @@ def approve(
     *,
     anything: bool = False,
     accepted: tuple[str, ...] = (),
-) -> None:
+    person: bool = False,
+) -> tuple[str, ...]:
     """Let the run go on, or raise ApprovalNeeded. What goes on becomes the new measure.
 
     anything: a person said yes to whatever the file asks. accepted: the wishes a person was shown and
-    agreed to; the file may have been written again since, so only these count.
+    agreed to; the file may have been written again since, so only these count. person: somebody is there
+    to be asked, so the first run of a workspace, perhaps a stranger's, is put to them too.
+
+    Returns the wishes of a first run that nobody was asked about; they are to be said.
     """
     now = asks_of(workspace, config)
     before = _last_approved(home, workspace)
+    unasked: tuple[str, ...] = ()
+    if before is None and not anything:
+        wishes = tuple(wish for wish in widened(_nothing(now), now) if wish not in accepted)
+        if wishes and person:
+            raise ApprovalNeeded(
+                f"this is the first run of {workspace}, and its agent.yaml asks for",
+                asks=wishes,
+                remedy="Read it, then start again with --accept-config if you agree.",
+            )
+        unasked = tuple(wish for wish in wishes if wish not in accepted)
     if before is not None and not anything:
         wishes = tuple(wish for wish in widened(before, now) if wish not in accepted)
         if wishes:
@@ -82,6 +96,12 @@ def approve(
             )
     if now != before:
         home.write(_file(home, workspace), msgspec.json.encode(now))
+    return unasked
+
+
+def _nothing(now: Asks) -> Asks:
+    """What a workspace has by itself: its own directory and the default network."""
+    return Asks(workspace=now.workspace, strict=now.strict)
 
 
 def _last_approved(home: Home, workspace: Path) -> Asks | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.errors import RunStateError
+from engine.errors import HomeError, RunStateError
 from engine.events import ControlReply, ControlRequest
 from engine.home import Home
 
@@ -48,10 +48,17 @@ async def serve_control(
             writer.close()
 
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with _short(path) as name:
-        listener.bind(name)
-    os.chmod(path, 0o600)
-    server = await asyncio.start_unix_server(serve, sock=listener, limit=_REQUEST_LIMIT)
+    try:
+        with _short(path) as name:
+            listener.bind(name)
+        os.chmod(path, 0o600)
+        server = await asyncio.start_unix_server(serve, sock=listener, limit=_REQUEST_LIMIT)
+    except OSError as error:
+        listener.close()
+        raise HomeError(
+            f"the control socket {path} could not be made: {error.strerror or error}",
+            remedy="Free some space, or set MOAT_HOME to a directory on a local disk.",
+        ) from error
     try:
         yield
     finally:

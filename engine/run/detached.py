@@ -26,6 +26,8 @@ from engine.run.metadata import read_metadata
 from engine.run.request import RunRequest
 from engine.run.terminal import AgentIO
 
+_GIVE_UP = 15.0  # seconds a supervisor may take to end a run that is starting
+
 
 class Order(msgspec.Struct, frozen=True):
     home: str
@@ -55,24 +57,38 @@ async def spawn(home: Home, request: RunRequest, timeout: float) -> RunInfo:
         start_new_session=True,  # a Ctrl-C or a hang-up of the parent's terminal is not the child's
         cwd="/",
     )
+    hearing = asyncio.ensure_future(asyncio.to_thread(_tell_and_hear, child, order))
     try:
         async with asyncio.timeout(timeout):
-            line = await asyncio.to_thread(_tell_and_hear, child, order)
+            line = await asyncio.shield(hearing)
+    except asyncio.CancelledError:  # a ctrl-c: nobody would learn of the run
+        await _give_up(child, hearing)
+        raise
     except TimeoutError as error:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGTERM)  # the supervisor then ends its run and closes the pipe
+        await _give_up(child, hearing)
         raise RunStateError(
             f"the run did not start within {timeout:g} seconds",
             remedy="moat doctor says whether the Docker engine answers.",
         ) from error
-    if not line:
+    try:
+        news = msgspec.json.decode(line, type=News)
+    except msgspec.MsgspecError as error:  # nothing, or the beginning of what it wanted to say
         raise RunStateError(
             "the run's supervisor died while starting", remedy="moat doctor looks for the cause."
-        )
-    news = msgspec.json.decode(line, type=News)
+        ) from error
     if news.error:
         raise _rebuilt(news)
     return read_metadata(home, news.run_id)
+
+
+async def _give_up(child: subprocess.Popen[bytes], hearing: asyncio.Future[bytes]) -> None:
+    """End the supervisor, which ends its run and closes the pipe; by force when it does not."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        done, _ = await asyncio.wait({hearing}, timeout=_GIVE_UP)
+        if done:
+            return
 
 
 def _tell_and_hear(child: subprocess.Popen[bytes], order: bytes) -> bytes:
@@ -117,7 +133,8 @@ async def _supervise(order: Order) -> None:
         nonlocal told
         if not told:
             told = True
-            os.write(1, msgspec.json.encode(news) + b"\n")
+            with contextlib.suppress(BrokenPipeError):  # the parent is gone; the run is in every list
+                os.write(1, msgspec.json.encode(news) + b"\n")
             _let_go_of_parent()
 
     try:

@@ -70,8 +70,8 @@ async def _follow_size(fd: int, resize: Callable[[int, int], Awaitable[None]]) -
         while True:
             await changed.wait()
             changed.clear()
-            size = os.get_terminal_size(fd)
-            with contextlib.suppress(Exception):  # the container may just have ended
+            with contextlib.suppress(Exception):  # the container or the terminal may just have ended
+                size = os.get_terminal_size(fd)
                 await resize(size.lines, size.columns)
     finally:
         loop.remove_signal_handler(signal.SIGWINCH)
@@ -90,4 +90,5 @@ def _raw(fd: int | None) -> Iterator[None]:
     try:
         yield
     finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+        with contextlib.suppress(termios.error):  # the terminal was closed under us
+            termios.tcsetattr(fd, termios.TCSADRAIN, before)

@@ -38,7 +38,7 @@ class LineFile:
             return
         self._torn = written < len(data)
         if self._torn:
-            self.dropped += 1
+            self.dropped += data.count(b"\n", written)
             self.problem = self.problem or "the disk is full"
 
     def close(self) -> None:

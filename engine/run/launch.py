@@ -8,12 +8,13 @@ accepts, and its first connection waits in the socket's backlog.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import ProxyError
 from engine.home import Home
@@ -50,6 +51,13 @@ class Launched:
     proxy: ProxyServer
     sandbox: Sandbox
 
+    async def close(self) -> None:
+        """Close what this process holds of it; the container is the engine's to remove."""
+        try:
+            await self.proxy.close()
+        finally:
+            await self.attachment.close()
+
 
 async def launch(
     home: Home,
@@ -59,35 +67,62 @@ async def launch(
     recorder: Recorder,
     say: Callable[[str], None],
 ) -> Launched:
-    """Bring the run up. On any error what was made is left for the caller to remove by the run's label."""
-    async with asyncio.TaskGroup() as group:
+    """Bring the run up. On any error, and when cancelled, nothing of this process stays open; what the
+    engine was asked for is left for the caller to remove by the run's label.
+    """
+    async with asyncio.TaskGroup() as group, contextlib.AsyncExitStack() as undo:
         loading = group.create_task(asyncio.to_thread(_load_proxy))
         certificates = group.create_task(asyncio.to_thread(_certificates, home))
         told = group.create_task(engine.info())
         image = group.create_task(engine.ensure_image(spec.image, say))
-        network = await engine.create_network(spec.id, home_label(home.root), spec.policy == "strict")
+        network = await _whole(engine.create_network(spec.id, home_label(home.root), spec.policy == "strict"))
         info = await told
         sandbox = choose_sandbox(spec.sandbox, info.platform, info.runtimes)
         reach = proxy_reach(info, network)
         listener = _listen(reach)
+        undo.callback(_close_listener, listener)
         token = secrets.token_urlsafe(32)
         ca, trust = await certificates
         await image
-        container = await engine.create(
-            _container_spec(
-                home, spec, granted, info, network, sandbox, reach, trust, _proxy_url(reach, listener, token)
-            ),
+        container = await _whole(
+            engine.create(
+                _container_spec(
+                    home,
+                    spec,
+                    granted,
+                    info,
+                    network,
+                    sandbox,
+                    reach,
+                    trust,
+                    _proxy_url(reach, listener, token),
+                ),
+            )
         )
         attachment = await container.attach()
+        undo.push_async_callback(attachment.close)
         starting = group.create_task(container.start())
         proxy = (await loading)(_proxy_spec(spec, granted, token, reach.peers), ca, recorder)
+        undo.push_async_callback(proxy.close)
         await proxy.start(listener)
-        try:
-            await starting
-        except BaseException:
-            await proxy.close()
-            raise
+        await starting
+        undo.pop_all()
     return Launched(container, attachment, proxy, sandbox)
+
+
+async def _whole[T](request: Coroutine[Any, Any, T]) -> T:
+    """Let a request that makes something in the engine end before a cancellation goes on.
+
+    The engine would finish it anyway, and what is made after the removal of the run's things stays for ever.
+    """
+    asked = asyncio.ensure_future(request)
+    try:
+        return await asyncio.shield(asked)
+    except asyncio.CancelledError:
+        await asyncio.wait({asked})
+        if not asked.cancelled():
+            asked.exception()  # looked at: it has nobody left to matter to
+        raise
 
 
 def _load_proxy() -> type[ProxyServer]:
@@ -121,6 +156,13 @@ def _listen(reach: ProxyReach) -> socket.socket:
         ) from error
     listener.setblocking(False)
     return listener
+
+
+def _close_listener(listener: socket.socket) -> None:
+    """Also when the proxy was interrupted between taking it and being able to close it."""
+    if listener.fileno() >= 0:
+        asyncio.get_running_loop().remove_reader(listener.fileno())
+        listener.close()
 
 
 def _proxy_url(reach: ProxyReach, listener: socket.socket, token: str) -> str:

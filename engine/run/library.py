@@ -9,7 +9,7 @@ from engine.errors import HomeError, RunNotFound
 from engine.events import RunInfo
 from engine.home import Home
 from engine.run.metadata import read_metadata
-from engine.run.names import ID_PREFIX
+from engine.run.names import ID_PREFIX, is_run_id
 
 if TYPE_CHECKING:
     from engine.audit import Entry, Verdict
@@ -22,7 +22,7 @@ def list_runs(home: Home) -> list[RunInfo]:
     """Every run, newest first."""
     home.check(home.runs)
     try:
-        ids = [path.name for path in home.runs.iterdir() if path.name.startswith(ID_PREFIX) and path.is_dir()]
+        ids = [path.name for path in home.runs.iterdir() if is_run_id(path.name) and path.is_dir()]
     except FileNotFoundError:
         return []
     runs = [read_metadata(home, run_id) for run_id in ids]

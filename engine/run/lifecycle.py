@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from engine.errors import HomeError, RunStateError
 from engine.events import ControlRequest, RunInfo
 from engine.home import Home
 from engine.run.control import ask
-from engine.run.library import list_runs
 from engine.run.metadata import read_metadata, supervisor_alive
 from engine.run.request import RunRequest
 from engine.run.terminal import AgentIO
@@ -31,24 +31,45 @@ async def run_attached(
     notice: Callable[[str], None],
     on_running: Callable[[RunInfo], None] = lambda info: None,
 ) -> RunInfo:
-    """A run's whole life in this process; SIGINT and SIGTERM stop it, a second one kills it.
+    """A run's whole life in this process. SIGINT, SIGTERM and SIGHUP stop it; another SIGINT kills it.
 
     Raises MoatError for what a person can mend; then nothing of the run is left running.
     """
     import gc
 
-    gc.disable()  # what is made while starting stays; the supervisor turns it on once the agent runs
-    from engine.run.prepare import prepare
+    collecting = gc.isenabled()
+    gc.disable()  # what is made while starting stays, so looking for garbage in it is time lost
 
-    loop = asyncio.get_running_loop()
-    supervisor = await prepare(home, request, io, notice, on_running)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, supervisor.request_stop)
+    def running(info: RunInfo) -> None:
+        on_running(info)
+        gc.freeze()  # and is never looked at again
+        if collecting:
+            gc.enable()
+
     try:
-        return await supervisor.run(_docker)
+        from engine.run.prepare import prepare
+
+        supervisor = await prepare(home, request, io, notice, running)
+        with _signals(supervisor.interrupt, supervisor.request_stop):
+            return await supervisor.run(_docker)
     finally:
-        gc.enable()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        gc.unfreeze()
+        if collecting:
+            gc.enable()
+
+
+@contextlib.contextmanager
+def _signals(interrupt: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    handlers = {signal.SIGINT: interrupt, signal.SIGTERM: stop}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup moat run` outlives its terminal
+        handlers[signal.SIGHUP] = stop
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    try:
+        yield
+    finally:
+        for number in handlers:
             loop.remove_signal_handler(number)
 
 
@@ -67,9 +88,9 @@ async def stop_run(home: Home, run_id: str, *, kill: bool = False, timeout: floa
     run = read_metadata(home, run_id)
     if run.state.ended:
         return run
-    await ask(home, run_id, ControlRequest(op="kill" if kill else "stop"))
     try:
         async with asyncio.timeout(timeout):
+            await _ask_to_stop(home, run_id, ControlRequest(op="kill" if kill else "stop"))
             while supervisor_alive(home, run_id):  # noqa: ASYNC110 - a file lock of another process: nothing to await
                 await asyncio.sleep(_POLL)
     except TimeoutError as error:
@@ -77,7 +98,20 @@ async def stop_run(home: Home, run_id: str, *, kill: bool = False, timeout: floa
             f"run {run.name} has not ended within {timeout:g} seconds",
             remedy=f"Kill it: moat stop --kill {run_id}",
         ) from error
+    if not read_metadata(home, run_id).state.ended:  # its supervisor is dead
+        await reap(home)
     return read_metadata(home, run_id)
+
+
+async def _ask_to_stop(home: Home, run_id: str, request: ControlRequest) -> None:
+    """Until it was heard or nobody is left to hear it; a run that was just born opens its socket soon."""
+    while supervisor_alive(home, run_id):
+        try:
+            await ask(home, run_id, request)
+        except RunStateError:
+            await asyncio.sleep(_POLL)
+        else:
+            return
 
 
 async def destroy_run(home: Home, run_id: str) -> None:
@@ -118,11 +152,12 @@ async def clean(home: Home) -> list[str]:
     from engine.runtimes import home_label
 
     done = [f"closed run {run.name} ({run.id}), which was interrupted" for run in await reap(home)]
-    live = {run.id for run in list_runs(home) if not run.state.ended and supervisor_alive(home, run.id)}
     async with _docker() as engine:
-        dead = {left.run_id for left in await engine.leftovers(home_label(home.root))} - live
-        for run_id in sorted(dead):
-            done += [f"removed {left.kind} {left.name}" for left in await engine.remove_run(run_id)]
+        for run_id in sorted({left.run_id for left in await engine.leftovers(home_label(home.root))}):
+            # Only the lock tells, and only now: a run takes it before it asks the engine for anything, and
+            # what its metadata says may be damaged or not written yet.
+            if not supervisor_alive(home, run_id):
+                done += [f"removed {left.kind} {left.name}" for left in await engine.remove_run(run_id)]
     return done
 
 

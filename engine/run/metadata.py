@@ -12,7 +12,7 @@ import os
 import msgspec
 
 from engine.errors import HomeError
-from engine.events import RunInfo, RunState
+from engine.events import RunInfo, RunState, timestamp
 from engine.home import Home
 
 METADATA = "metadata.json"
@@ -29,6 +29,8 @@ def read_metadata(home: Home, run_id: str) -> RunInfo:
     try:
         info = msgspec.json.decode(home.read(path), type=RunInfo)
     except FileNotFoundError:
+        if supervisor_alive(home, run_id):  # it was born a moment ago
+            return RunInfo(id=run_id, name=run_id, created_at=timestamp())
         return _unreadable(run_id, f"{path} is missing")
     except (msgspec.MsgspecError, UnicodeDecodeError, HomeError) as error:
         return _unreadable(run_id, f"{path} cannot be read: {error}")
@@ -65,11 +67,16 @@ def try_lock(home: Home, run_id: str) -> SupervisorLock | None:
 
 
 def supervisor_alive(home: Home, run_id: str) -> bool:
-    """Whether somebody holds the run's lock. A run without a lock file has no supervisor."""
+    """Whether somebody holds the run's lock. A run without a lock file has no supervisor.
+
+    A lock that cannot be looked at counts as held: nothing of a run is taken away on a guess.
+    """
     try:
         fd = home.open_private(home.run(run_id) / LOCK, os.O_RDONLY)
     except FileNotFoundError:
         return False
+    except HomeError:
+        return True
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:

@@ -20,12 +20,18 @@ _SECOND = """
     osprey otter owl pike plover quail raven robin rowan seal shrew sorrel stoat swift teal tern
     thrush trout vole wren yew
 """.split()  # noqa: SIM905
+_ID = re.compile(f"{ID_PREFIX}[A-Za-z0-9_]+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 def new_run_id() -> str:
     """`run_` and twelve hex digits: unguessable is not needed, unique is."""
     return ID_PREFIX + secrets.token_hex(6)
+
+
+def is_run_id(name: str) -> bool:
+    """Whether a directory of this name can be a run's; a person's copy beside them is none."""
+    return _ID.fullmatch(name) is not None
 
 
 def new_run_name() -> str:

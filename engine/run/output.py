@@ -6,16 +6,22 @@ The two streams are split into lines apart, so that a half line of one never lan
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 # A program may print for ever without a line end; a longer line is kept in pieces of this many characters.
 MAX_LINE = 16 * 1024
 
 
 class LineSplitter:
-    """Bytes in, whole lines out, as text without line ends. Invalid UTF-8 becomes U+FFFD."""
+    """Bytes in, whole lines out, as text without line ends. Invalid UTF-8 becomes U+FFFD.
 
-    def __init__(self) -> None:
+    mask: applied before a long line is cut, so that no value is cut in two and missed. hold: the length of
+    the longest value; so much of an unfinished line is held back, since a value may have begun there.
+    """
+
+    def __init__(self, mask: Callable[[str], str] = str, hold: int = 0) -> None:
+        self._mask = mask
+        self._hold = hold
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._pending = ""
 
@@ -31,12 +37,13 @@ class LineSplitter:
     def _split(self, text: str) -> list[str]:
         # Only \n ends a line: str.splitlines would also break at form feeds and U+2028.
         *whole, self._pending = text.split("\n")
-        lines = [piece for line in whole for piece in _pieces(line.removesuffix("\r"))]
-        if len(self._pending) >= MAX_LINE:
-            keep = len(self._pending) % MAX_LINE
-            cut = len(self._pending) - keep
-            lines += _pieces(self._pending[:cut])
-            self._pending = self._pending[cut:]
+        lines = [piece for line in whole for piece in _pieces(self._mask(line.removesuffix("\r")))]
+        if len(self._pending) >= MAX_LINE + self._hold:
+            self._pending = self._mask(self._pending)
+            cut = (len(self._pending) - self._hold) // MAX_LINE * MAX_LINE
+            if cut > 0:
+                lines += _pieces(self._pending[:cut])
+                self._pending = self._pending[cut:]
         return lines
 
 

@@ -12,7 +12,7 @@ from engine.run.approval import approve
 from engine.run.injections import Granted, open_grants
 from engine.run.request import RunRequest
 from engine.run.signing import load_signer
-from engine.run.spec import RunSpec, settle
+from engine.run.spec import settle
 from engine.run.supervisor import Supervisor
 from engine.run.terminal import AgentIO
 
@@ -31,24 +31,23 @@ async def prepare(
     granted, signer = await asyncio.to_thread(
         lambda: (open_grants(CredentialStore(home, spec.profile, keys), spec.grants), load_signer(home, keys))
     )
-    approve(
+    unasked = approve(
         home,
         spec.workspace,
         spec.config,
         anything=request.accept_config,
         accepted=request.accepted,
+        person=request.person,
     )
-    for line in (keys.notice, _given_by_config(spec), *_expiry_notices(granted)):
+    for line in (keys.notice, _given_by_config(unasked), *_expiry_notices(granted)):
         if line:
             notice(line)
     return Supervisor(home, spec, granted, signer, io=io, notice=notice, on_running=on_running)
 
 
-def _given_by_config(spec: RunSpec) -> str:
-    """Grants that the workspace asked for are said, because the person did not type them."""
-    if not spec.config.grants:
-        return ""
-    return f"agent.yaml grants this run: {', '.join(spec.config.grants)}"
+def _given_by_config(unasked: tuple[str, ...]) -> str:
+    """What only the workspace asked for is said, because the person did not type it."""
+    return f"the first run here; agent.yaml gives it: {'; '.join(unasked)}" if unasked else ""
 
 
 def _expiry_notices(granted: Granted) -> list[str]:

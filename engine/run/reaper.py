@@ -16,41 +16,56 @@ from engine.errors import MoatError
 from engine.events import RunInfo, RunState, timestamp
 from engine.home import Home
 from engine.run.library import AUDIT_DB, list_runs
-from engine.run.metadata import supervisor_alive, try_lock, write_metadata
+from engine.run.metadata import read_metadata, supervisor_alive, try_lock, write_metadata
 from engine.runtimes import Runtime
 
 INTERRUPTED = "its supervisor died; the run was closed by a later command"
 
 
 def dead_runs(home: Home) -> list[RunInfo]:
-    """Runs that are not over by their metadata although no supervisor holds them. Reads files only."""
+    """Runs that are not over by their metadata although no supervisor holds them. Only looks at files."""
     return [run for run in list_runs(home) if not run.state.ended and not supervisor_alive(home, run.id)]
 
 
 async def reap(home: Home, connect: Callable[[], Runtime]) -> list[RunInfo]:
-    """Close every dead run; returns them as they now are. Raises when the engine cannot be asked."""
+    """Close every dead run; returns them as they now are.
+
+    Raises the first problem (the engine cannot be asked, the disk is full) after all were tried.
+    """
     dead = dead_runs(home)
     if not dead:
         return []
+    closed: list[RunInfo] = []
+    problem: MoatError | None = None
     async with connect() as engine:
-        return [closed for run in dead if (closed := await _close(home, run, engine)) is not None]
+        for run in dead:
+            try:
+                closed += await _close(home, run.id, engine)
+            except MoatError as error:
+                problem = problem or error
+    if problem is not None:
+        raise problem
+    return closed
 
 
-async def _close(home: Home, run: RunInfo, engine: Runtime) -> RunInfo | None:
-    lock = try_lock(home, run.id)
+async def _close(home: Home, run_id: str, engine: Runtime) -> list[RunInfo]:
+    lock = try_lock(home, run_id)
     if lock is None:  # another command is closing it right now
-        return None
+        return []
     try:
-        await engine.remove_run(run.id)
+        run = read_metadata(home, run_id)
+        if run.state.ended:  # its supervisor, or another command, came to the end since it was listed
+            return []
+        await engine.remove_run(run_id, keep_container=run.keep)
         closed = msgspec.structs.replace(
             run, state=RunState.INTERRUPTED, ended_at=timestamp(), error=run.error or INTERRUPTED
         )
         try:
-            await asyncio.to_thread(_close_log, home, run.id)
+            await asyncio.to_thread(_close_log, home, run_id)
         except MoatError as error:
             closed = msgspec.structs.replace(closed, error=f"{closed.error}; {error}")
         write_metadata(home, closed)
-        return closed
+        return [closed]
     finally:
         lock.release()
 

@@ -38,11 +38,13 @@ class RunRecords:
         self._home = home
         self._directory = home.run(run_id)
         self._audit = audit
-        self._masker = Masker(secrets)
         self._notice = notice
         self._logs = LineFile(home, self._directory / LOGS)
         self._network = LineFile(home, self._directory / NETWORK)
-        self._splitters = {"stdout": LineSplitter(), "stderr": LineSplitter()}
+        masker = Masker(secrets)
+        self._splitters = {
+            stream: LineSplitter(masker.mask, masker.longest) for stream in ("stdout", "stderr")
+        }
         self._usage: dict[str, GrantUse] = {}
         self._usage_timer: asyncio.TimerHandle | None = None
         self._gate_said = False
@@ -98,9 +100,8 @@ class RunRecords:
         if not lines:
             return
         now = timestamp()
-        masked = [self._masker.mask(line) for line in lines]
-        self._logs.append(*(LogLine(ts=now, line=line, stream=stream) for line in masked))
-        for text in _entries(masked):
+        self._logs.append(*(LogLine(ts=now, line=line, stream=stream) for line in lines))
+        for text in _entries(lines):
             await self.note(console(text))
 
     async def note(self, entry: EntryData) -> None:

@@ -29,4 +29,12 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     connect_to: tuple[str, ...] = ()  # "HOST:PORT:ADDR:PORT"
     upstream_ca: str = ""
     accept_config: bool = False  # whatever agent.yaml asks for
+    person: bool = False  # somebody is there to be asked about a workspace's first wishes
     accepted: tuple[str, ...] = ()  # ApprovalNeeded.asks that a person was shown and agreed to
+
+    def __repr__(self) -> str:
+        return f"RunRequest(workspace={self.workspace!r}, name={self.name!r}, env={sorted(self.env)})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """As __repr__: the values of `env` may be anything, and belong on no screen."""
+        return [("workspace", self.workspace), ("name", self.name), ("env", sorted(self.env))]

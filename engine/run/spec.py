@@ -59,6 +59,13 @@ class RunSpec(msgspec.Struct, frozen=True):
     connect_to: tuple[ConnectTo, ...]
     upstream_ca: Path | None
 
+    def __repr__(self) -> str:
+        return f"RunSpec(id={self.id!r}, name={self.name!r}, env={sorted(self.env)})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """As __repr__: the values of `env` may be anything, and belong on no screen."""
+        return [("id", self.id), ("name", self.name), ("env", sorted(self.env))]
+
 
 def settle(home: Home, request: RunRequest) -> RunSpec:
     """Read the workspace's agent.yaml and combine it with `request`.

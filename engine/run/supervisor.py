@@ -11,16 +11,18 @@ However the life ends, its container, network and token are gone and its audit l
 from __future__ import annotations
 
 import asyncio
-import gc
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import msgspec
 
 from engine.audit import AuditLog, Signer, container, policy
-from engine.errors import MoatError
+from engine.errors import ContainerFailed, MoatError
 from engine.events import ControlReply, ControlRequest, RunInfo, RunState, timestamp
 from engine.home import Home
+from engine.run.carry import Carrier
 from engine.run.control import serve_control
 from engine.run.injections import Granted
 from engine.run.interactive import joined
@@ -32,8 +34,10 @@ from engine.run.spec import RunSpec
 from engine.run.terminal import AgentIO
 from engine.runtimes import Runtime
 
+type _Ending = dict[str, object]  # the last changes to the run's metadata
+
 STOP_GRACE = 10.0  # seconds between TERM and KILL, as docker stop
-_LAST_OUTPUT = 10.0  # seconds to wait for the end of the output after the agent has ended
+_DIE = 30.0  # seconds between the end of a stop or kill and the engine's word that the agent ended
 _REMOVE = 60.0  # seconds the daemon may take to remove container and network
 
 
@@ -60,25 +64,33 @@ class Supervisor:
         self._on_running = on_running
         self._stop = asyncio.Event()
         self._kill = asyncio.Event()
+        self._unwritten_said = False
         self.info = _first_info(spec, granted)
 
     def request_stop(self, *, kill: bool = False) -> None:
-        """Ask the agent to end (TERM, then KILL after a grace); asked again, or with `kill`, at once."""
-        if kill or self._stop.is_set():
+        """Ask the agent to end: TERM, then KILL after a grace; with `kill` at once."""
+        if kill:
             self._kill.set()
         self._stop.set()
 
+    def interrupt(self) -> None:
+        """A person's ctrl-c: the first one asks, another one, or one after any other stop, kills."""
+        again = self._stop.is_set()
+        self.request_stop(kill=again)
+        if not again:
+            self._notice(f"stopping the agent, for at most {STOP_GRACE:g} seconds; ctrl-c again kills it")
+
     async def run(self, connect: Callable[[], Runtime]) -> RunInfo:
-        """The whole life. Raises only what made the run impossible; it is in the metadata by then."""
+        """The whole life. Raises only what made the run impossible; it is in the metadata by then.
+
+        The final state is written last: who reads it finds the log signed and the container gone.
+        """
         self._home.ensure_dir(self._home.run(self._spec.id))
         lock = SupervisorLock(self._home, self._spec.id)
         try:
             self._become()
-            log = await AuditLog.open(self._home, self._home.run(self._spec.id) / AUDIT_DB)
-            try:
-                await self._recorded_life(log, connect)
-            finally:
-                await self._close_log(log)
+            ending = await self._logged_life(connect)
+            self._become(**ending)
             return self.info
         except BaseException as error:
             explained = " ".join(error.lines()) if isinstance(error, MoatError) else type(error).__name__
@@ -87,34 +99,39 @@ class Supervisor:
         finally:
             lock.release()
 
-    async def _recorded_life(self, log: AuditLog, connect: Callable[[], Runtime]) -> None:
-        records = RunRecords(self._home, self._spec.id, log, self._granted.secrets, self._notice)
+    async def _logged_life(self, connect: Callable[[], Runtime]) -> _Ending:
+        log = await AuditLog.open(self._home, self._home.run(self._spec.id) / AUDIT_DB)
         try:
-            await log.append(policy("run", "start", "allow", message=_given(self._spec)))
-            async with connect() as engine, serve_control(self._home, self._spec.id, self._answer):
-                try:
-                    await self._life(log, records, engine)
-                except BaseException as error:
-                    failure = _first_moat_error(error)
-                    await records.note(container("failed", reason=str(failure or type(error).__name__)))
-                    if failure is None:
-                        raise
-                    raise failure from error
-                finally:
-                    await self._remove(engine)
+            records = RunRecords(self._home, self._spec.id, log, self._granted.secrets, self._notice)
+            try:
+                await log.append(policy("run", "start", "allow", message=_given(self._spec)))
+                async with serve_control(self._home, self._spec.id, self._answer):
+                    return await self._life(log, records, connect)
+            except BaseException as error:
+                failure = _first_moat_error(error)
+                await records.note(container("failed", reason=str(failure or type(error).__name__)))
+                if failure is None or failure is error:
+                    raise
+                raise failure from error
+            finally:
+                await records.close()
         finally:
-            await records.close()
+            await self._close_log(log)
 
-    async def _life(self, log: AuditLog, records: RunRecords, engine: Runtime) -> None:
-        launched = await self._launch_unless_stopped(records, engine)
-        if launched is None:
-            await records.note(container("stopped", reason="before the agent started"))
-            self._become(state=RunState.STOPPED, ended_at=timestamp())
-            return
-        try:
-            await log.append(
-                container("started", reason=f"image {self._spec.image}, sandbox {launched.sandbox}")
+    async def _life(self, log: AuditLog, records: RunRecords, connect: Callable[[], Runtime]) -> _Ending:
+        async with contextlib.AsyncExitStack() as made:
+            engine = await self._unless_stopped(made.enter_async_context(connect()))
+            if engine is None:
+                return await self._stopped_early(records)
+            made.push_async_callback(self._remove, engine)
+            launched = await self._unless_stopped(
+                launch(self._home, self._spec, self._granted, engine, records, self._notice)
             )
+            if launched is None:
+                return await self._stopped_early(records)
+            made.push_async_callback(launched.close)
+            reason = f"image {self._spec.image}, sandbox {launched.sandbox}"
+            await log.append(container("started", reason=reason))
             self._become(
                 state=RunState.RUNNING,
                 started_at=timestamp(),
@@ -123,74 +140,74 @@ class Supervisor:
                 network=f"moat-{self._spec.id}",
             )
             self._on_running(self.info)
-            gc.freeze()  # the modules and tables of the start are never garbage: never look at them again
-            gc.enable()
-            code = await self._until_exit(records, launched)
-        finally:
-            await launched.proxy.close()
-        stopped = self._stop.is_set()
-        await records.note(container("stopped" if stopped else "exited", reason=f"exit code {code}"))
-        self._become(
-            state=RunState.STOPPED if stopped else RunState.EXITED,
-            ended_at=timestamp(),
-            exit_code=code,
-        )
+            return await self._until_exit(records, launched)
 
-    async def _launch_unless_stopped(self, records: RunRecords, engine: Runtime) -> Launched | None:
-        """The running container and its proxy; None when a stop came first."""
-        async with asyncio.TaskGroup() as group:
-            starting = group.create_task(
-                launch(self._home, self._spec, self._granted, engine, records, self._notice)
-            )
-            stopping = group.create_task(self._stop.wait())
-            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            if not starting.done():
-                starting.cancel()
-        return None if starting.cancelled() else starting.result()
+    async def _stopped_early(self, records: RunRecords) -> _Ending:
+        await records.note(container("stopped", reason="before the agent started"))
+        return {"state": RunState.STOPPED, "ended_at": timestamp()}
 
-    async def _until_exit(self, records: RunRecords, launched: Launched) -> int:
-        """Carry output (and input) until the agent has ended; its exit code."""
+    async def _unless_stopped[T](self, work: Coroutine[Any, Any, T]) -> T | None:
+        """What `work` gives; None when a stop came first, and then `work` is over, whatever came of it."""
+        if self._stop.is_set():
+            work.close()
+            return None
+        try:
+            async with asyncio.TaskGroup() as group:
+                working = group.create_task(work)
+                stopping = group.create_task(self._stop.wait())
+                await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                stopping.cancel()
+                working.cancel()
+        except ExceptionGroup:
+            if self._stop.is_set():
+                return None
+            raise
+        return None if working.cancelled() else working.result()
+
+    async def _until_exit(self, records: RunRecords, launched: Launched) -> _Ending:
+        """Carry output (and input) until the agent has ended and everything it printed is through."""
         attachment = launched.attachment
-
-        async def carry() -> None:
-            async for stream, data in attachment:
-                sink = self._io.stderr if stream == "stderr" else self._io.stdout
-                # Off the loop: a reader that stopped reading must slow the agent, not the proxy.
-                await asyncio.to_thread(sink, data)
-                await records.output(stream, data)
-
+        carrier = Carrier(attachment, self._io, records.output, self._notice)
+        terminal = (
+            joined(self._io, attachment.write, attachment.close_stdin, launched.container.resize)
+            if self._spec.interactive
+            else contextlib.nullcontext()
+        )
         async with asyncio.TaskGroup() as group:
-            carrying = group.create_task(carry())
-            obeying = group.create_task(self._obey(launched))
-            if self._spec.interactive:
-                async with joined(
-                    self._io, attachment.write, attachment.close_stdin, launched.container.resize
-                ):
-                    code = await launched.container.wait()
-            else:
+            carrying = group.create_task(carrier.carry())
+            obeying = group.create_task(self._obey(launched, carrier))
+            async with terminal:
                 code = await launched.container.wait()
             obeying.cancel()
-            done, _ = await asyncio.wait({carrying}, timeout=_LAST_OUTPUT)
-            if not done:
-                carrying.cancel()
-                self._notice("the end of the agent's output did not come; what was seen is kept")
-        return code
+            stopped, ended_at = self._stop.is_set(), timestamp()
+            await launched.proxy.close()  # its token ends with the agent, however long the reader takes
+            await carrier.finish(carrying, self._stop, self._kill)
+        await records.note(container("stopped" if stopped else "exited", reason=f"exit code {code}"))
+        state = RunState.STOPPED if stopped else RunState.EXITED
+        return {"state": state, "ended_at": ended_at, "exit_code": code}
 
-    async def _obey(self, launched: Launched) -> None:
-        """Stop the agent when asked: TERM, then KILL after the grace or at the second request."""
+    async def _obey(self, launched: Launched, carrier: Carrier) -> None:
+        """Stop the agent when asked: TERM, then KILL after the grace or at once. Cancelled at its end."""
         await self._stop.wait()
         self._become(state=RunState.STOPPING)
         async with asyncio.TaskGroup() as group:
+            waning = group.create_task(carrier.abandon_when_stalled())
+            killing = group.create_task(self._kill.wait())
             if not self._kill.is_set():
                 stopping = group.create_task(launched.container.stop(STOP_GRACE))
-                killing = group.create_task(self._kill.wait())
                 await asyncio.wait({stopping, killing}, return_when=asyncio.FIRST_COMPLETED)
-                killing.cancel()
-                if stopping.done():
-                    return
                 stopping.cancel()
-            await launched.container.kill("SIGKILL")
+                await asyncio.wait({killing}, timeout=_DIE)
+            if self._kill.is_set():
+                carrier.abandon()
+                await launched.container.kill("SIGKILL")
+                await asyncio.sleep(_DIE)
+            for task in (waning, killing):
+                task.cancel()
+        raise ContainerFailed(
+            f"the agent was stopped and did not end within {_DIE:g} seconds",
+            remedy="Look at the engine (`docker ps`), then: moat clean",
+        )
 
     def _answer(self, request: ControlRequest) -> ControlReply:
         match request.op:
@@ -208,10 +225,12 @@ class Supervisor:
         try:
             async with asyncio.timeout(_REMOVE):
                 await engine.remove_run(self._spec.id, keep_container=self._spec.keep)
-        except (MoatError, TimeoutError) as error:
-            self._notice(
-                f"the container of run {self._spec.id} could not be removed: {error}; try: moat clean"
-            )
+            return
+        except MoatError as error:
+            why = error.what
+        except TimeoutError:
+            why = f"no answer within {_REMOVE:g} s"
+        self._notice(f"the container of run {self._spec.id} could not be removed: {why}; try: moat clean")
 
     async def _close_log(self, log: AuditLog) -> None:
         try:
@@ -221,15 +240,15 @@ class Supervisor:
 
     def _become(self, **changes: object) -> None:
         """Note a change in `metadata.json`. A full disk must not end a run that is going well."""
-        if self.info.state is RunState.STOPPING and changes.get("state") is RunState.RUNNING:
-            changes.pop("state")
         self.info = msgspec.structs.replace(self.info, **changes)
         try:
             write_metadata(self._home, self.info)
         except MoatError as error:
             if self.info.state is RunState.STARTING:
                 raise
-            self._notice(str(error))
+            if not self._unwritten_said:
+                self._unwritten_said = True
+                self._notice(str(error))
 
 
 def _first_info(spec: RunSpec, granted: Granted) -> RunInfo:

@@ -17,17 +17,23 @@ from engine.home import Home
 LOGS = "logs.jsonl"
 NETWORK = "network.jsonl"
 
+MAX_LINE = 8 * 1024 * 1024  # bytes; the longest that is written is a request with two bodies, far below
 _BLOCK = 256 * 1024
 
 
 class Tail[Line]:
-    """Follows one file by offset; opening lazily, so the file may not exist yet."""
+    """Follows one file by offset; opening lazily, so the file may not exist yet.
+
+    A file that shrank or was replaced is read from its beginning: what was read before is not in it.
+    """
 
     def __init__(self, home: Home, path: Path, decoder: msgspec.json.Decoder[Line]) -> None:
         self._home = home
         self._path = path
         self._decoder = decoder
+        self._file: tuple[int, int] | None = None
         self._offset = 0
+        self._overlong = False
         self.skipped = 0
 
     def read(self, limit: int = 10_000) -> list[Line]:
@@ -37,22 +43,27 @@ class Tail[Line]:
             return []
         lines: list[Line] = []
         try:
-            if os.fstat(fd).st_size <= self._offset:
+            if self._size(fd) <= self._offset:
                 return []
-            pending = b""
+            pending: list[bytes] = []
+            held = 0
             position = self._offset
-            while len(lines) < limit:
-                block = os.pread(fd, _BLOCK, position)
-                if not block:
-                    break
+            while len(lines) < limit and (block := os.pread(fd, _BLOCK, position)):
                 position += len(block)
-                pieces = (pending + block).split(b"\n")
-                pending = pieces.pop()
-                for piece in pieces:
+                first, *rest = block.split(b"\n")
+                pending.append(first)
+                held += len(first)
+                if not rest:
+                    if held > MAX_LINE:  # no line of ours: let go of it, and of the rest of it
+                        self._offset, self._overlong, pending, held = position, True, [], 0
+                    continue
+                *pieces, last = rest
+                for piece in (b"".join(pending), *pieces):
                     if len(lines) >= limit:
                         break
                     self._offset += len(piece) + 1
                     self._decode(piece, lines)
+                pending, held = [last], len(last)
         finally:
             os.close(fd)
         return lines
@@ -60,27 +71,39 @@ class Tail[Line]:
     def last(self, count: int) -> list[Line]:
         """The last `count` complete lines, read from the end; the next `read` continues after them."""
         fd = self._open()
-        if fd is None or count <= 0:
-            if fd is not None:
-                self._offset = os.fstat(fd).st_size
-                os.close(fd)
+        if fd is None:
             return []
         try:
-            end = os.fstat(fd).st_size
-            data = b""
-            position = end
-            while position > 0 and data.count(b"\n") <= count:
+            position = end = self._size(fd)
+            blocks: list[bytes] = []
+            ends = since = 0
+            while position > 0 and ends <= count and since <= MAX_LINE:
                 step = min(_BLOCK, position)
                 position -= step
-                data = os.pread(fd, step, position) + data
+                block = os.pread(fd, step, position)
+                found = block.count(b"\n")
+                ends += found
+                since = 0 if found else since + step
+                blocks.append(block)
         finally:
             os.close(fd)
-        complete, _, torn = data.rpartition(b"\n")
+        complete, _, torn = b"".join(reversed(blocks)).rpartition(b"\n")
         self._offset = end - len(torn)
+        self._overlong = len(torn) > MAX_LINE
+        if self._overlong:
+            self._offset = end
         lines: list[Line] = []
-        for piece in complete.split(b"\n")[-count:]:
-            self._decode(piece, lines)
+        if count > 0:
+            for piece in complete.split(b"\n")[-count:]:
+                self._decode(piece, lines)
         return lines
+
+    def _size(self, fd: int) -> int:
+        """The file's size, after going back to its beginning when it is not the file it was."""
+        found = os.fstat(fd)
+        if self._file != (found.st_dev, found.st_ino) or found.st_size < self._offset:
+            self._file, self._offset, self._overlong = (found.st_dev, found.st_ino), 0, False
+        return found.st_size
 
     def _open(self) -> int | None:
         try:
@@ -89,6 +112,10 @@ class Tail[Line]:
             return None
 
     def _decode(self, piece: bytes, into: list[Line]) -> None:
+        if self._overlong:  # its end
+            self._overlong = False
+            self.skipped += 1
+            return
         if not piece.strip():
             return
         try:

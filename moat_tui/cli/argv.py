@@ -27,7 +27,13 @@ class Invocation:
 
     @cached_property
     def home(self) -> engine.Home:
-        return engine.Home.default()
+        home = engine.Home.default()
+        if home.root.exists() and not home.root.is_dir():
+            raise engine.MoatError(
+                f"{home.root} is a file; Moat keeps its files in a directory",
+                remedy="Point MOAT_HOME at a directory of your own.",
+            )
+        return home
 
 
 def split_command(argv: Sequence[str]) -> tuple[list[str], tuple[str, ...] | None]:

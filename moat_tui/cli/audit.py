@@ -14,10 +14,12 @@ from moat_tui.cli import options, output
 from moat_tui.cli.argv import DefaultGroup, Invocation
 from moat_tui.cli.errors import NOT_WELL, OK, say
 
+_MOST_BYTES = 1 << 30  # of a bundle; a million entries are a third of it
+
 
 @click.command("audit")
 @options.which_run
-@click.option("--export", metavar="FILE", help="Also write the log as a proof bundle, to verify elsewhere.")
+@click.option("--export", metavar="FILE", help="Also write the log as a proof bundle; `-`: to stdout, alone.")
 @options.as_json
 @click.pass_obj
 def show(said: Invocation, run: str, export: str | None, as_json: bool) -> int:
@@ -29,6 +31,11 @@ def show(said: Invocation, run: str, export: str | None, as_json: bool) -> int:
     """
     found = engine.find_run(said.home, run)
     verdict = engine.verify_run(said.home, found.id)
+    if not found.state.ended and verdict.valid:
+        say(f"{found.name} is {found.state}: this is its log so far; it is signed when the run ends")
+    if export == "-":
+        output.write(engine.export_bundle(said.home, found.id).decode())
+        return OK if verdict.valid else NOT_WELL
     if export is not None:
         write_whole(export, engine.export_bundle(said.home, found.id))
         say(f"proof bundle written to {export}; verify it anywhere: moat audit verify {export}")
@@ -45,7 +52,13 @@ def verify(file: str, as_json: bool) -> int:
       moat audit verify proof.json
     """
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        with sys.stdin.buffer if file == "-" else open(file, "rb") as source:
+            data = source.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise engine.MoatError(
+                f"{file} is larger than {_MOST_BYTES >> 20} MiB: that is no proof bundle of one run",
+                remedy="Name a file that `moat audit RUN --export FILE` wrote.",
+            )
     except OSError as error:
         raise engine.MoatError(f"{file}: {error.strerror}", remedy="Name a readable proof bundle.") from error
     return tell(engine.verify_bundle(data), f"Proof bundle {file}", as_json=as_json)

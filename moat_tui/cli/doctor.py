@@ -43,7 +43,7 @@ def doctor(said: Invocation, fix: bool, as_json: bool) -> int:
         if word != "ok" and check.remedy:
             for text in check.remedy.splitlines():
                 output.line(f"      {text}")
-    if not ready and not fix:
+    if not fix and any(check.fixable for check in results if check.state.value != "ok"):
         say("what can be remedied here is remedied by: moat doctor --fix")
     return OK if ready else NOT_WELL
 

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 import click
 
 import engine
-from moat_tui.cli.output import SinkError, abandon_stdout, escape
+from moat_tui.cli.output import SinkError, abandon_stdout, escape, is_terminal
 
 OK = 0
 NOT_WELL = 1
@@ -60,6 +60,8 @@ def report(error: BaseException, command: str) -> int:
             return MOAT_FAILED
         case KeyboardInterrupt() | click.Abort():
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # leaving: a second one must not disturb
+            if is_terminal(2):
+                write_stderr("\n")  # the shell's prompt begins a line, not behind a question or ^C
             return INTERRUPTED
         case engine.MoatError():
             _lines(error.lines())

@@ -13,7 +13,7 @@ from moat_tui.cli.no_value import NoValueCommand, check_name
 
 
 @click.command("grant", cls=NoValueCommand)
-@click.argument("provider", metavar="PROVIDER", default="")
+@options.provider_or_none
 @click.option("--stdin", "from_stdin", is_flag=True, help="Read the credential from stdin.")
 @click.option("--no-validate", is_flag=True, help="Store it without asking the service whether it is good.")
 @options.profile
@@ -59,8 +59,9 @@ def list_stored(said: Invocation, every: bool, profile: str, as_json: bool) -> i
         say("nothing is stored yet; begin with: moat grant github")
         return OK
     table = output.Columns(
-        "PROVIDER", "PROFILE", "STATE", "ACCOUNT", "SOURCE", "EXPIRES", "LAST USED", "HOSTS"
-    )
+        "PROVIDER", "PROFILE", "STATE", "ACCOUNT", "SOURCE", "EXPIRES", "LAST USED", "HOSTS",
+        width=output.terminal_width(),
+    )  # fmt: skip
     output.write(table.render([_row(grant) for grant in grants]))
     return OK
 
@@ -80,7 +81,7 @@ def _row(grant: engine.GrantInfo) -> tuple[str, ...]:
 
 
 @click.command(cls=NoValueCommand, short_help="Show what is known of one, never its value.")
-@click.argument("provider", metavar="PROVIDER")
+@options.provider
 @options.profile
 @options.as_json
 @click.pass_obj
@@ -123,15 +124,16 @@ def providers(said: Invocation, as_json: bool) -> int:
     if as_json:
         output.write(output.json_page(table))
         return OK
-    columns = output.Columns("PROVIDER", "TITLE", "SOURCES", "HOSTS")
+    width = output.terminal_width()
+    columns = output.Columns("PROVIDER", "SOURCES", "HOSTS", "TITLE", width=width)
     output.write(
-        columns.render([(p.name, p.title, ", ".join(p.sources) or "-", ", ".join(p.hosts)) for p in table])
+        columns.render([(p.name, ", ".join(p.sources) or "-", ", ".join(p.hosts), p.title) for p in table])
     )
     return OK
 
 
 @click.command(cls=NoValueCommand, short_help="Forget a stored credential.")
-@click.argument("provider", metavar="PROVIDER")
+@options.provider
 @options.profile
 @options.as_json
 @click.pass_obj
@@ -150,6 +152,9 @@ def revoke(said: Invocation, provider: str, profile: str, as_json: bool) -> int:
     else:
         output.line(f"{provider}: the stored credential is removed")
         say("it is still valid at the service; revoke it there too if it may have leaked")
+        for run in engine.list_runs(said.home):
+            if not run.state.ended and provider in run.grants and run.profile == profile:
+                say(f"{run.name} has it until it ends: moat stop {run.id}")
     return OK
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import click
 
@@ -16,6 +16,8 @@ from moat_tui.cli.leftovers import reap
 _POLL_SECONDS = 0.15
 _REAP_SECONDS = 3.0
 _COMMAND_WIDTH = 60  # of a command in the list; --json has it whole
+_MOST_PROBLEMS = 3
+_WIDE = 100  # cells from which on the list has room for the runtime too
 
 
 @click.command("list", short_help="List runs, newest first.")
@@ -36,30 +38,41 @@ def list_command(said: Invocation, as_json: bool) -> int:
     if not runs:
         say("there are no runs yet; start one: moat run -- COMMAND")
         return OK
-    titles = ["NAME", "ID", "STATE", "EXIT", "RUNTIME", "AGE", "GRANTS", "COMMAND"]
-    rows = [_row(run) for run in runs]
-    if any(run.error for run in runs):
-        titles.append("PROBLEM")
-        rows = [(*row, run.error or "-") for row, run in zip(rows, runs, strict=True)]
-    output.write(output.Columns(*titles, right=("EXIT",)).render(rows))
+    width = output.terminal_width()
+    facts = [_facts(run) for run in runs]
+    titles = list(facts[0])
+    if width is not None and width < _WIDE:
+        titles.remove("RUNTIME")
+    if width is not None or not any(run.error for run in runs):
+        titles.remove("PROBLEM")
+    rows = [[fact[title] for title in titles] for fact in facts]
+    output.write(output.Columns(*titles, right=("EXIT",), width=width).render(rows))
+    if width is not None:
+        _problems(runs, width)
     return OK
 
 
-def _row(run: engine.RunInfo) -> tuple[str, ...]:
-    return (
-        run.name,
-        run.id,
-        str(run.state),
-        "-" if run.exit_code is None else str(run.exit_code),
-        f"{run.runtime}/{run.sandbox}" if run.sandbox else run.runtime,
-        output.age(run.created_at),
-        ",".join(run.grants) or "-",
-        _short(" ".join(run.command)) or "-",
-    )
+def _problems(runs: Sequence[engine.RunInfo], width: int) -> None:
+    """Why runs failed, under the list: as a column it would push all else off a terminal."""
+    failed = [run for run in runs if run.error]
+    for run in failed[:_MOST_PROBLEMS]:
+        output.write(output.cut(output.escape(f"{run.name}: {run.error}"), width) + "\n")
+    if len(failed) > _MOST_PROBLEMS:
+        output.line(f"and {len(failed) - _MOST_PROBLEMS} more; all of them: moat list --json")
 
 
-def _short(command: str) -> str:
-    return command if len(command) <= _COMMAND_WIDTH else command[: _COMMAND_WIDTH - 1] + "…"
+def _facts(run: engine.RunInfo) -> dict[str, str]:
+    return {
+        "NAME": run.name,
+        "ID": run.id,
+        "STATE": str(run.state),
+        "EXIT": "-" if run.exit_code is None else str(run.exit_code),
+        "RUNTIME": f"{run.runtime}/{run.sandbox}" if run.sandbox else run.runtime,
+        "AGE": output.age(run.created_at),
+        "GRANTS": ",".join(run.grants) or "-",
+        "COMMAND": output.cut(" ".join(run.command), _COMMAND_WIDTH) or "-",
+        "PROBLEM": run.error or "-",
+    }
 
 
 @click.command(short_help="Print what a run's agent wrote.")
@@ -117,8 +130,9 @@ def trace(said: Invocation, run: str, network: bool, follow: bool, lines: int | 
     reap(said.home)
     found = engine.find_run(said.home, run)
     table = output.Columns(
-        "TIME", "METHOD", "HOST", "PATH", "STATUS", "MS", "GRANT", "DECISION", right=("STATUS", "MS")
-    )
+        "TIME", "METHOD", "HOST", "PATH", "STATUS", "MS", "GRANT", "DECISION",
+        right=("STATUS", "MS"), elastic="PATH", width=output.terminal_width(),
+    )  # fmt: skip
 
     def show(batch: list[engine.RequestRecord]) -> str:
         if as_json:

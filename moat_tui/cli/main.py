@@ -29,6 +29,13 @@ _COMMANDS = {
 }
 
 
+def _version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from moat_tui.cli.doctor import version
+
+        ctx.exit(ctx.invoke(version, as_json=False))
+
+
 @click.group(
     cls=LazyGroup,
     places=_COMMANDS,
@@ -36,8 +43,12 @@ _COMMANDS = {
     context_settings={"help_option_names": options.HELP_NAMES, "max_content_width": 100},
 )
 @click.option("--no-ui", is_flag=True, help="Do not open the screen; implied when stdout is no terminal.")
+@click.option("--read-only", is_flag=True, help="Open a screen that shows everything and changes nothing.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="As `moat version`."
+)
 @click.pass_context
-def moat(ctx: click.Context, no_ui: bool) -> int:
+def moat(ctx: click.Context, no_ui: bool, read_only: bool) -> int:
     """Run AI agents in isolated containers and give them the use of credentials without the credentials.
 
     \b
@@ -54,6 +65,10 @@ def moat(ctx: click.Context, no_ui: bool) -> int:
     """
     said: Invocation = ctx.obj
     said.headless = no_ui or not screen_possible()
+    if read_only and ctx.invoked_subcommand is not None:
+        raise engine.UsageError(
+            "--read-only is for the screen, which opens without a command", remedy="Say: moat --read-only"
+        )
     if ctx.invoked_subcommand is not None:
         return errors.OK
     if said.command is not None:
@@ -65,7 +80,7 @@ def moat(ctx: click.Context, no_ui: bool) -> int:
         return errors.USAGE
     from moat_tui.screen import run_screen
 
-    return run_screen(said.home)
+    return run_screen(said.home, read_only=read_only)
 
 
 def screen_possible() -> bool:
@@ -78,6 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     said = Invocation()
     try:
         prepare_streams()
+        if asked := os.environ.get("_MOAT_COMPLETE"):
+            from moat_tui.cli.completion import complete
+
+            return complete(moat, said, asked)
         words, said.command = split_command(sys.argv[1:] if argv is None else argv)
         check_text((*words, *(said.command or ())))
         with moat.make_context("moat", words, obj=said) as ctx:

@@ -12,6 +12,8 @@ import engine
 # Short and plain: what can be a provider's name and is no credential typed in its place.
 _NAME_LIKE = re.compile(r"[a-z][a-z0-9.-]{0,19}(:[a-z0-9.-]{1,63})?")
 _OPTION_LIKE = re.compile(r"--?[a-z-]{1,20}")
+_LEAST_VALUE = 12  # characters; no service gives out shorter ones
+_WISHES = ("token", "key", "api-key", "value", "secret", "password", "with-token")
 
 
 class NoValueCommand(click.Command):
@@ -22,7 +24,8 @@ class NoValueCommand(click.Command):
         try:
             rest = super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            if not _OPTION_LIKE.fullmatch(error.option_name):
+            name = error.option_name
+            if not _OPTION_LIKE.fullmatch(name) or name.lstrip("-") in _WISHES:
                 refuse_value()
             raise
         if ctx.args:
@@ -42,4 +45,15 @@ def check_name(word: str) -> str:
     """`word` itself when a message may repeat it; raises UsageError, which does not, otherwise."""
     if not _NAME_LIKE.fullmatch(word):
         refuse_value()
+    return word
+
+
+def check_grant(word: str) -> str:
+    """The same for what `run -g` names; what is too short for a credential is left to the engine."""
+    if len(word) >= _LEAST_VALUE and not _NAME_LIKE.fullmatch(word):
+        raise engine.UsageError(
+            "-g takes the name of a provider, never a credential's value",
+            remedy="See the names: moat grant providers. "
+            "If you typed a credential, it is in your shell's history now: replace it.",
+        )
     return word

@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 HELP_NAMES = ["-h", "--help"]
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 as_json_lines = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
-which_run = click.argument("run", default="", metavar="[RUN]")
+
+
+def _runs(ctx: click.Context, option: click.Parameter, begun: str) -> list[CompletionItem]:
+    from moat_tui.cli import completion
+
+    return completion.runs(ctx, option, begun)
+
+
+def _providers(ctx: click.Context, option: click.Parameter, begun: str) -> list[CompletionItem]:
+    from moat_tui.cli import completion
+
+    return completion.providers(ctx, option, begun)
+
+
+which_run = click.argument("run", default="", metavar="[RUN]", shell_complete=_runs)
+provider = click.argument("provider", metavar="PROVIDER", shell_complete=_providers)
+provider_or_none = click.argument("provider", metavar="PROVIDER", default="", shell_complete=_providers)
+grants = click.option(
+    "-g", "--grant", "grants", multiple=True, metavar="PROVIDER", shell_complete=_providers,
+    help="Let the agent use this credential; repeatable, commas allowed.",
+)  # fmt: skip
 profile = click.option(
     "--profile",
     default="",
@@ -17,6 +42,12 @@ profile = click.option(
     help="Use the credentials of this profile.  [env: MOAT_PROFILE]",
 )
 follow = click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
+
+
+class _Count(click.IntRange):
+    name = "number"  # what click calls it in "'x' is not a valid …"
+
+
 last_lines = click.option(
-    "-n", "--lines", type=click.IntRange(min=0), metavar="N", help="Begin N lines before the end."
+    "-n", "--lines", type=_Count(min=0), metavar="N", help="Begin N lines before the end."
 )

@@ -6,8 +6,10 @@ spelled out, so that it can neither move the cursor nor set a title, a link or t
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass
@@ -19,6 +21,9 @@ _HOSTILE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060
 _HOSTILE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 _COLOUR = re.compile("(\x1b\\[[0-9;:]*m)")
 _RESET = "\x1b[0m"
+# What Moat itself draws with, for a stdout that can only carry ASCII (LANG=C).
+_ASCII = str.maketrans("─—…", "--~")
+_LEAST_ELASTIC = 8  # cells that stay of a column that gives way
 
 
 class SinkError(Exception):
@@ -40,12 +45,30 @@ def prepare_streams() -> None:
             os.fstat(fd)
         except OSError:
             os.dup2(os.open(os.devnull, os.O_RDWR), fd)
-    for name in ("stdout", "stderr"):
+    for fd, name in ((1, "stdout"), (2, "stderr")):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+            # A terminal knows its locale; whoever reads a pipe or a file gets UTF-8, as JSON has to be.
+            asked_for = is_terminal(fd) or bool(os.environ.get("PYTHONIOENCODING"))
+            stream.reconfigure(encoding=None if asked_for else "utf-8", errors="moat")
+
+
+def _as_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Signs that have an ASCII likeness become it; all else is spelled out, as `backslashreplace` does."""
+    spelled, end = codecs.backslashreplace_errors(error)
+    if isinstance(error, UnicodeEncodeError):
+        likeness = error.object[error.start : end].translate(_ASCII)
+        if likeness.isascii():
+            return likeness, end
+        return "".join(
+            sign if sign.isascii() else sign.encode("ascii", "backslashreplace").decode() for sign in likeness
+        ), end
+    return spelled, end
+
+
+codecs.register_error("moat", _as_ascii)
 
 
 def write(text: str) -> None:
@@ -105,15 +128,45 @@ def agent_line(text: str, *, terminal: bool, colour: bool) -> str:
     return "".join(pieces) + (_RESET if colour and len(pieces) > 1 else "")
 
 
+def cells(text: str) -> int:
+    """How many columns of a terminal `text` takes; `日` takes two."""
+    if text.isascii() or text.replace("…", "").isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def cut(text: str, width: int) -> str:
+    """`text` in at most `width` cells, with `…` where something is left out."""
+    if cells(text) <= width:
+        return text
+    kept = text[: max(0, width - 1)]
+    while kept and cells(kept) > width - 1:
+        kept = kept[:-1]
+    return kept + "…"
+
+
+def terminal_width() -> int | None:
+    """Cells in a line of the terminal that stdout is; None when it is none: nothing is cut then."""
+    return shutil.get_terminal_size().columns if stdout_is_terminal() else None
+
+
 class Columns:
     """Rows under titles, each column as wide as its widest cell so far; the last one is not padded.
 
     Widths only grow, so a list that is being followed stays as aligned as what is known allows.
+    elastic: the column that gives way first when a row is wider than `width` cells; what is still too
+    wide is cut, as ps does. Without a width nothing is cut: that is for whoever reads a pipe.
     """
 
-    def __init__(self, *titles: str, right: Iterable[str] = ()) -> None:
+    def __init__(
+        self, *titles: str, right: Iterable[str] = (), elastic: str = "", width: int | None = None
+    ) -> None:
         self._titles = titles
         self._right = frozenset(titles.index(title) for title in right)
+        self._elastic = titles.index(elastic) if elastic else len(titles) - 1
+        self._most = width
         self._widths = [len(title) for title in titles]
         self._titled = False
 
@@ -121,20 +174,33 @@ class Columns:
         """Text for `rows`, with the titles above the first ones; empty when there are no rows."""
         if not rows:
             return ""
-        cells = [[escape(cell) for cell in row] for row in rows]
+        table = [[escape(cell) for cell in row] for row in rows]
         if not self._titled:
-            cells.insert(0, list(self._titles))
+            table.insert(0, list(self._titles))
             self._titled = True
-        for row in cells:
-            self._widths = [max(width, len(cell)) for width, cell in zip(self._widths, row, strict=True)]
-        return "".join(self._row(row) for row in cells)
+        for row in table:
+            self._widths = [max(width, cells(cell)) for width, cell in zip(self._widths, row, strict=True)]
+        return "".join(self._row(row) for row in table)
 
     def _row(self, row: list[str]) -> str:
-        padded = [
-            cell.rjust(width) if index in self._right else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, self._widths, strict=True))
-        ]
-        return "  ".join(padded).rstrip() + "\n"
+        widths = self._fitted()
+        padded = []
+        for index, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            shown = cut(cell, width)
+            space = " " * (width - cells(shown))
+            padded.append(space + shown if index in self._right else shown + space)
+        text = "  ".join(padded).rstrip()
+        return (text if self._most is None else cut(text, self._most)) + "\n"
+
+    def _fitted(self) -> list[int]:
+        widths = list(self._widths)
+        if self._most is not None:
+            over = sum(widths) + 2 * (len(widths) - 1) - self._most
+            least = max(_LEAST_ELASTIC, len(self._titles[self._elastic]))
+            widths[self._elastic] = max(
+                min(widths[self._elastic], least), widths[self._elastic] - max(0, over)
+            )
+        return widths
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any struct of the engine's

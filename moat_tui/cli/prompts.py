@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import getpass
+import signal
 import sys
 import warnings
 
 import engine
-from moat_tui.cli.errors import say, write_stderr
+from moat_tui.cli.errors import write_stderr
 from moat_tui.cli.output import escape, is_terminal
 
 
@@ -26,7 +27,11 @@ def confirm(question: str) -> bool:
 
 
 def hidden(question: str) -> str:
-    """A line typed without echo. Raises MoatError where the terminal cannot hide it."""
+    """A line typed without echo. Raises MoatError where the terminal cannot hide it.
+
+    Whatever ends the question, the terminal echoes again: Ctrl-\\ counts as Ctrl-C while it is asked.
+    """
+    before = signal.signal(signal.SIGQUIT, signal.default_int_handler)
     with warnings.catch_warnings():
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:
@@ -36,5 +41,7 @@ def hidden(question: str) -> str:
                 "this terminal cannot hide what is typed", remedy="Pipe the value in instead, with --stdin."
             ) from None
         except EOFError:
-            say("")
+            write_stderr("\n")
             raise engine.MoatError("nothing was typed") from None
+        finally:
+            signal.signal(signal.SIGQUIT, before)

@@ -13,6 +13,7 @@ from moat_tui.cli import options, output
 from moat_tui.cli.argv import Invocation
 from moat_tui.cli.errors import INTERRUPTED, MOAT_FAILED, OK, say
 from moat_tui.cli.leftovers import reap
+from moat_tui.cli.no_value import check_grant
 from moat_tui.cli.passthrough import STDERR, STDOUT, Outlet, carry_on, stop_this_run
 from moat_tui.cli.prompts import confirm, person_there
 
@@ -40,8 +41,7 @@ class _RunCommand(click.Command):
 @click.option(
     "-n", "--name", default="", metavar="NAME", help="Call the run NAME instead of two words by chance."
 )
-@click.option("-g", "--grant", "grants", multiple=True, metavar="PROVIDER",
-              help="Let the agent use this credential; repeatable, commas allowed.")  # fmt: skip
+@options.grants
 @click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]",
               help="Set a variable; NAME alone takes its value from here. Repeatable.")  # fmt: skip
 @click.option("-m", "--mount", "mounts", multiple=True, metavar="SRC:DST[:ro]",
@@ -108,13 +108,14 @@ def run(
     request = engine.RunRequest(
         workspace=os.path.abspath(path[0] if path else "."),
         command=said.command or (),
-        grants=listed(grants),
+        grants=tuple(map(check_grant, listed(grants))),
         env=environment(env),
         interactive=interactive,
         tty=output.is_terminal(0) and output.is_terminal(1),
         sandbox=False if no_sandbox else None,
         policy=policy or "",
         upstream_ca=os.path.abspath(upstream_ca) if upstream_ca else "",
+        person=person_there(),
         **same,
     )
     if detach:

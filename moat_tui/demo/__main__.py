@@ -12,18 +12,34 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 import click
 
+from moat_tui.cli.errors import INTERRUPTED, READER_GONE
+from moat_tui.cli.output import abandon_stdout
 from moat_tui.demo.upstream import HOST, DemoUpstream
 
 PROFILE = "demo"
 IMAGE = "moat-base:bookworm"  # `moat doctor --fix` makes it; the official slim image has no curl
-_AGENT = "curl --silent --show-error https://api.github.com/user; echo; echo '--- env ---'; env | sort"
+_AGENT = "curl -sS https://api.github.com/user; echo --- env ---; env | sort"
+_WIDTH = 80
+_INDENT = "   "
 
 
 def main() -> int:
+    """The exit code: 0 when everything shown is as promised."""
+    try:
+        return _demo()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # `make demo | head`
+        abandon_stdout()
+        return READER_GONE
+
+
+def _demo() -> int:
     token = "ghp_demo" + secrets.token_hex(16)
     with tempfile.TemporaryDirectory(prefix="moat-demo-") as name:
         directory = Path(name)
@@ -37,11 +53,11 @@ def main() -> int:
 
 
 def _walk(token: str, upstream: DemoUpstream, workspace: Path) -> int:
-    _say(f"A local HTTPS server plays {HOST} on 127.0.0.1:{upstream.port}; without the token it answers 401.")
-    _say("1. Store the token once, encrypted (it goes in through a pipe, never as an argument):")
+    _say(f"A server on 127.0.0.1:{upstream.port} plays {HOST}: without the token it answers 401.")
+    _say("1. Store the token once, encrypted (through a pipe, never as an argument):")
     _moat("grant", "github", "--stdin", "--no-validate", "--profile", PROFILE, given=token + "\n")
 
-    _say("2. Run an agent in a container. It calls the API as if it held the token, then prints its env:")
+    _say("2. Run an agent in a container. It calls the API, then prints its environment:")
     output = _moat(
         "--no-ui", "run", str(workspace), "--name", "demo", "--grant", "github", "--profile", PROFILE,
         "--policy", "strict", "--image", IMAGE,
@@ -60,7 +76,7 @@ def _walk(token: str, upstream: DemoUpstream, workspace: Path) -> int:
 
     _say("4. What went through the proxy:")
     _moat("trace", "demo")
-    _say("5. And the proof: a hash-chained, signed log of every use of the credential, as one file:")
+    _say("5. And the proof: a hash-chained, signed log of every use, as one file:")
     proof = workspace.parent / "proof.json"
     _moat("audit", "demo", "--export", str(proof))
     _show_chain(proof)
@@ -75,22 +91,45 @@ def _walk(token: str, upstream: DemoUpstream, workspace: Path) -> int:
 
 
 def _moat(*args: str, given: str | None = None) -> str:
-    """Run the installed command as a person would; show it and its output; stop the demo if it fails."""
-    click.secho("   $ moat " + shlex.join(args), bold=True)
+    """Run the installed command as a person would; show it and its output; stop the demo if it fails.
+
+    What it says on stderr is shown where it is said, among the rest, as a terminal would.
+    """
+    click.secho("\n".join(command_lines("moat", *args)), bold=True)
     sys.stdout.flush()
     done = subprocess.run(
         [sys.executable, "-P", "-m", "moat_tui", *args],
-        input=given,
+        input=given or "",
         stdout=subprocess.PIPE,
-        text=True,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="backslashreplace",
         check=False,
     )
     for line in done.stdout.splitlines():
-        click.echo(f"   {line}")
+        click.echo(f"{_INDENT}{line}".rstrip())
     if done.returncode:
-        click.echo(f"   moat ended with exit code {done.returncode}; the demo stops here.")
+        click.echo(f"{_INDENT}moat ended with exit code {done.returncode}; the demo stops here.")
         raise SystemExit(done.returncode)
     return done.stdout
+
+
+def command_lines(*words: str) -> list[str]:
+    """The command as it could be typed, an option never apart from its value, in lines of 80 cells."""
+    pieces: list[str] = []
+    for word in words:
+        bare = pieces[-1:] and pieces[-1].startswith("-") and " " not in pieces[-1]
+        if bare and not word.startswith("-"):
+            pieces[-1] += f" {shlex.quote(word)}"
+        else:
+            pieces.append(shlex.quote(word))
+    lines = [f"{_INDENT}$"]
+    for piece in pieces:
+        if len(lines[-1]) + 1 + len(piece) > _WIDTH - len(" \\") and not lines[-1].endswith("$"):
+            lines[-1] += " \\"
+            lines.append(f"{_INDENT}   ")
+        lines[-1] += f" {piece}"
+    return lines
 
 
 def _show_chain(proof: Path) -> None:
@@ -99,7 +138,13 @@ def _show_chain(proof: Path) -> None:
         if entry["type"] != "console":
             told = " ".join(f"{key}={value}" for key, value in entry["data"].items())
             chained = f"{entry['prev'][:8] or 'start':8} <- {entry['hash'][:8]}"
-            click.echo(f"   {entry['seq']:>4}  {chained}  {entry['type']:10}  {told}")
+            label = f"{_INDENT}{entry['seq']:>4}  {chained}  {entry['type']:10}  "
+            hanging = " " * len(label)
+            click.echo(
+                textwrap.fill(
+                    told, _WIDTH, initial_indent=label, subsequent_indent=hanging, break_on_hyphens=False
+                )
+            )
 
 
 def _files_with(token: str) -> list[Path]:

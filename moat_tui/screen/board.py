@@ -11,24 +11,30 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from moat_tui.screen.models.chain_states import ChainState, ChainStates
 from moat_tui.screen.models.moments import plural
+from moat_tui.screen.models.visible import visible
+from moat_tui.screen.models.welcome import terminal_title
 from moat_tui.screen.panes.audit import AuditPane
 from moat_tui.screen.panes.grants import GrantsPane
 from moat_tui.screen.panes.pane import Pane
 from moat_tui.screen.panes.requests import RequestsPane
 from moat_tui.screen.panes.runs import RunsPane
+from moat_tui.screen.panes.welcome import Welcome
 from moat_tui.screen.problems import explain, report
-from moat_tui.screen.reader import GrantsRead, Reader, ReadFailed, RequestsRead, RunsRead
+from moat_tui.screen.reader import GrantsRead, Reader, ReadFailed, RunsRead
+from moat_tui.screen.request_reader import RequestReader, RequestsRead
 from moat_tui.screen.watch import ChainAbsent, ChainFailed, ChainProgress, ChainVerified, ChainWatch
 
 if TYPE_CHECKING:
     from moat_tui.screen.app import MoatApp
 
 AGES_EVERY = 1.0
+ALARM_FOR = 20.0  # seconds
 
 
 class Board(Screen[None]):
-    """run_id: selected at first. Two threads read; what they find arrives here as messages."""
+    """run_id: selected at first. Three threads read; what they find arrives here as messages."""
 
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [  # noqa: RUF012 - as Textual declares it
         (0, "-narrow"),
@@ -43,9 +49,14 @@ class Board(Screen[None]):
         self._requests_made: dict[str, int] = {}
         self._reading_problem = ""
         self._has_read = False
+        self._grants_known = False
+        self._shown_panes = False  # somebody went to a pane although nothing is in it
+        self.chains = ChainStates()
+        self.machine_note = ""  # what the doctor found, for the head of the screen
 
     def compose(self) -> ComposeResult:
         yield Static("Moat", id="title-bar", markup=False)
+        yield Welcome(id="welcome")
         with Container(id="panes"):
             yield RunsPane(id="runs")
             yield RequestsPane(id="requests")
@@ -58,6 +69,7 @@ class Board(Screen[None]):
         self._now = app.clock
         self._reader = Reader(app.face, self.post_message)
         self._chain_watch = ChainWatch(app.face, self.post_message)
+        self._request_reader = self._requests.reader = RequestReader(app.face, self.post_message)
         self._lower("requests")
         self._select_run("")
         if self._first_run:
@@ -68,6 +80,7 @@ class Board(Screen[None]):
 
     def _begin(self) -> None:
         self.run_worker(self._reader.run, thread=True, group="reader", exit_on_error=False)
+        self.run_worker(self._request_reader.run, thread=True, group="requests", exit_on_error=False)
         self.run_worker(self._chain_watch.run, thread=True, group="watch", exit_on_error=False)
         self.set_interval(AGES_EVERY, self._draw_ages)
         self.app.theme_changed_signal.subscribe(self, self._theme_changed)
@@ -76,12 +89,17 @@ class Board(Screen[None]):
     def _theme_changed(self, _: object) -> None:
         for pane in self.query(Pane):
             self.call_after_refresh(pane.recolour)
+        if self.has_class("-first"):
+            self.call_after_refresh(
+                lambda: self.query_one(Welcome).draw(read_only=cast("MoatApp", self.app).read_only)
+            )
 
     def begun(self) -> None:
         """The threads run and the first picture is painted."""
 
     def on_unmount(self) -> None:
         self._reader.stop()
+        self._request_reader.stop()
         self._chain_watch.stop()
 
     # The panes
@@ -109,28 +127,32 @@ class Board(Screen[None]):
         old = self._runs.current
         self._has_read = True
         self._requests_made = message.requests
-        self._grants.name_runs({run.id: run.name for run in message.runs})
-        self._runs.show(message.runs, message.requests, self._now())
+        self._grants.know_runs({run.id: run for run in message.runs})
+        self._runs.show(message.runs, message.requests, self._now(), message.recent)
+        self.chains.keep(run.id for run in message.runs)
+        self._chain_watch.watch_also(tuple(run.id for run in message.runs if not run.state.ended))
         self._grants.redraw(self._now())
         run = self._runs.current
         self._requests.set_total(message.requests.get(run.id, 0) if run else 0)
         if run != old:
             self._requests.describe(run)
             self._audit.describe(run)
+        self._greet()
         self._retitle()
         self.refresh_bindings()
 
     @on(RequestsRead)
     def _requests_read(self, message: RequestsRead) -> None:
         if message.run_id == self._runs.selected:
-            self._requests.show(message.records, reset=message.reset)
+            self._requests.take(message)
             if message.reset:
                 self.refresh_bindings()
         message.taken()
 
     @on(GrantsRead)
     def _grants_read(self, message: GrantsRead) -> None:
-        self._grants.show(message.grants, self._now())
+        self._grants.show(message.grants, self._now(), message.uses)
+        self._greet(grants_read=True)
         self._retitle()
         self.refresh_bindings()
 
@@ -145,23 +167,49 @@ class Board(Screen[None]):
 
     @on(ChainProgress)
     def _chain_progress(self, message: ChainProgress) -> None:
+        self.chains.under_way(message.run_id, message.done, message.total)
         if message.run_id == self._runs.selected:
             self._audit.progress(message.done, message.total)
 
     @on(ChainVerified)
     def _chain_verified(self, message: ChainVerified) -> None:
+        self.note_chain(message.run_id, ChainState(self._now(), message.verdict))
         if message.run_id == self._runs.selected:
             self._audit.show(message.verdict, message.entries)
 
     @on(ChainAbsent)
     def _chain_absent(self, message: ChainAbsent) -> None:
+        self.note_chain(message.run_id, ChainState(self._now()))
         if message.run_id == self._runs.selected:
             self._audit.nothing_yet()
 
     @on(ChainFailed)
     def _chain_failed(self, message: ChainFailed) -> None:
+        why = " ".join(explain(message.error))
+        self.note_chain(message.run_id, ChainState(self._now(), None, why))
         if message.run_id == self._runs.selected:
-            self._audit.failed(" ".join(explain(message.error)))
+            self._audit.failed(why)
+
+    def note_chain(self, run_id: str, state: ChainState) -> None:
+        """Remember a verification's result; that the chain of a live run is broken is news for everybody."""
+        news = self.chains.note(run_id, state)
+        run = self._runs.runs.get(run_id)
+        if news and run is not None and not run.state.ended:
+            self.app.bell()
+            error = state.problem or (visible(state.verdict.error) if state.verdict else "")
+            self.app.notify(
+                f"{visible(run.name)}: {error}",
+                title="Audit chain broken",
+                severity="error",
+                markup=False,
+                timeout=ALARM_FOR,
+            )
+        self._retitle()
+
+    def note_machine(self, text: str) -> None:
+        """What the doctor found, in a few words; empty when all is well."""
+        self.machine_note = text
+        self._retitle()
 
     # The selected run
 
@@ -174,7 +222,8 @@ class Board(Screen[None]):
         self._requests.begin(run)
         self._requests.set_total(self._requests_made.get(run_id, 0))
         self._audit.begin(run)
-        self._reader.select(run_id)
+        self._request_reader.select(run_id)
+        self.chains.watched = run_id
         self._chain_watch.select(run_id)
         self.refresh_bindings()
 
@@ -182,11 +231,30 @@ class Board(Screen[None]):
         self._runs.redraw(self._now())
         self._grants.redraw(self._now())
 
+    def _greet(self, *, grants_read: bool = False) -> None:
+        """While there is nothing at all, what to do first stands in place of the panes."""
+        self._grants_known = self._grants_known or grants_read
+        new = self._has_read and self._grants_known and not (self._runs.runs or self._grants.grants)
+        new = new and not self._shown_panes
+        if new != self.has_class("-first"):
+            self.set_class(new, "-first")
+            if new:
+                welcome = self.query_one(Welcome)
+                welcome.draw(read_only=cast("MoatApp", self.app).read_only)
+
     def _retitle(self) -> None:
         app = cast("MoatApp", self.app)
         live = sum(not run.state.ended for run in self._runs.runs.values())
+        app.title_terminal(terminal_title(live))
         runs, grants = plural(len(self._runs.runs), "run"), plural(len(self._grants.grants), "grant")
         text = f"Moat   {live} live, {runs}, {grants}" if self._has_read else "Moat"
+        if app.read_only:
+            text += "   read-only"
+        alarm = self.chains.alarm(self._runs.runs.values())
+        self.query_one("#title-bar").set_class(bool(alarm), "alarm")
+        text = f"{alarm}   {text}" if alarm else text
+        if self.machine_note:
+            text += f"   {self.machine_note}"
         if self._reading_problem:
             text += f"   ✗ {self._reading_problem}"
         room = self.size.width - 2 - len(text) - len(app.home_label)
@@ -199,6 +267,8 @@ class Board(Screen[None]):
     # Moving about
 
     def action_jump(self, name: str) -> None:
+        self._shown_panes = True
+        self._greet()
         zoomed = self.maximized is not None
         if zoomed:
             self.minimize()

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.screen import Screen
 
+from moat_tui.screen.audit_screen import AuditScreen
+from moat_tui.screen.doctor_screen import DoctorScreen
 from moat_tui.screen.main_screen import MainScreen
+from moat_tui.screen.models.request_order import COLUMNS
 from moat_tui.screen.output_screen import OutputScreen
 
 
@@ -27,12 +31,30 @@ ON_MAIN = (
     Command("run: output", "Open what the selected run printed", "screen.open_output"),
     Command("run: stop", "Ask the selected run to end; a second time kills it", "screen.stop_run"),
     Command("run: kill", "Kill the selected run at once", "screen.kill_run"),
+    Command("run: start again", "Start a run like the selected one", "screen.start_again"),
+    Command("run: rename", "Rename the selected run, once it has ended", "screen.rename_run"),
+    Command("run: destroy", "Remove an ended run and all its records; asks", "screen.destroy_run"),
+    Command("run: open the workspace", "In the file manager, or copy its path", "screen.open_workspace"),
     Command("request: detail", "All about the request under the cursor", "screen.open_request"),
+    Command("request: filter", "Show only some of the requests", "screen.filter_requests"),
+    Command("request: clear filter", "All requests again, by time", "screen.clear_filter"),
+    Command("request: next match", "The next match of the filter", "screen.next_found(1)"),
+    Command("request: previous match", "The match before", "screen.next_found(-1)"),
+    Command("request: around", "Show what the filter hides too, or hide it", "screen.show_hidden"),
+    Command("request: pause", "Hold new requests back, or let them come", "screen.pause_requests"),
+    Command("request: copy as curl", "Without any credential", "screen.copy_curl"),
+    *(
+        Command(f"request: sort by {column}", "Again turns the order", f"screen.sort_requests('{column}')")
+        for column in COLUMNS
+    ),
     Command("request: follow", "Go to the newest request, and stay there", "screen.follow_requests"),
     Command("grant: add", "Store a credential that runs can be granted", "screen.add_grant"),
     Command("grant: show", "What is stored about the grant under the cursor", "screen.show_grant"),
+    Command("grant: replace", "Store a new value for the grant under the cursor", "screen.replace_grant"),
     Command("grant: revoke", "Delete the credential under the cursor", "screen.revoke_grant"),
     Command("audit: verify", "Verify the selected run's chain again now", "screen.verify"),
+    Command("audit: open", "The selected run's whole log, by type", "screen.open_audit"),
+    Command("doctor: open", "Is this machine ready, and what can be mended", "screen.open_doctor"),
     Command("pane: runs", "Go to the runs", "screen.jump('runs')"),
     Command("pane: requests", "Go to the requests", "screen.jump('requests')"),
     Command("pane: grants", "Go to the grants", "screen.jump('grants')"),
@@ -42,10 +64,39 @@ ON_MAIN = (
 )
 ON_OUTPUT = (
     Command("output: search", "Search the output", "screen.search"),
+    Command("output: save", "Write the whole output to a file", "screen.save"),
     Command("output: next match", "The next line that matches", "screen.next(1)"),
     Command("output: previous match", "The previous line that matches", "screen.next(-1)"),
     Command("output: follow", "To the end, and stay there", "screen.follow"),
     Command("output: back", "Back to the panes", "screen.back"),
+)
+ON_AUDIT = (
+    Command("audit: open entry", "All of the entry under the cursor", "screen.open"),
+    Command("audit: verify", "Verify this run's chain from its start", "screen.verify"),
+    Command("audit: verify all", "Verify the chains of all runs", "screen.verify_all"),
+    Command("audit: export", "Write a proof bundle of this log", "screen.export"),
+    Command("audit: verify file", "Verify a proof bundle", "screen.verify_file"),
+    Command("audit: chains", "To the chains of all runs, and back", "screen.chains"),
+    Command("audit: break", "To where the chain breaks", "screen.to_break"),
+    Command("audit: next type", "Show the next type of entries", "screen.next_type(1)"),
+    Command("audit: previous type", "Show the type of entries before", "screen.next_type(-1)"),
+    *(
+        Command(f"audit: type {place}", "The type of entries with this digit", f"screen.type({place})")
+        for place in range(10)
+    ),
+    Command("audit: back", "Cancel verifying, or back to the panes", "screen.back"),
+)
+ON_DOCTOR = (
+    Command("doctor: check again", "Look at this machine again", "screen.check"),
+    Command("doctor: fix", "Mend what can be mended; asks first", "screen.fix_machine"),
+    Command("doctor: back", "Back to the panes", "screen.back"),
+)
+
+HERE: tuple[tuple[type[Screen[None]], tuple[Command, ...]], ...] = (
+    (MainScreen, ON_MAIN),
+    (OutputScreen, ON_OUTPUT),
+    (AuditScreen, ON_AUDIT),
+    (DoctorScreen, ON_DOCTOR),
 )
 
 
@@ -53,13 +104,7 @@ class MoatCommands(Provider):
     """What can be done here; what cannot be done now is left out."""
 
     def _commands(self) -> list[Command]:
-        here = (
-            ON_MAIN
-            if isinstance(self.screen, MainScreen)
-            else ON_OUTPUT
-            if isinstance(self.screen, OutputScreen)
-            else ()
-        )
+        here = next((commands for place, commands in HERE if isinstance(self.screen, place)), ())
         return [command for command in (*here, *EVERYWHERE) if self._possible(command)]
 
     def _possible(self, command: Command) -> bool:

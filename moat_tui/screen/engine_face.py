@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from engine import (
+        AuditCounts,
+        AuditPages,
+        CheckResult,
         Entry,
         FoundToken,
         GrantInfo,
+        GrantUse,
         Home,
         LogLine,
         ProviderInfo,
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
         RunInfo,
         RunRequest,
         Verdict,
+        WorkspaceInfo,
     )
 
 START_TIMEOUT = 300.0  # a first start may pull an image
@@ -49,6 +54,7 @@ class EngineFace(Protocol):
     def output_file(self, run_id: str) -> Path: ...
     def output_tail(self, run_id: str) -> Tail[LogLine]: ...
     def grants(self) -> list[GrantInfo]: ...
+    def uses(self) -> Mapping[str, Mapping[str, GrantUse]]: ...
     def runs_stamp(self) -> Stamp: ...
     def grants_stamp(self) -> Stamp: ...
     def audit_stamp(self, run_id: str) -> Stamp: ...
@@ -56,16 +62,30 @@ class EngineFace(Protocol):
         self, run_id: str, progress: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> Verdict: ...
     def entries(self, run_id: str, after: int, limit: int) -> list[Entry]: ...
+    def audit_counts(self, run_id: str, after: int) -> AuditCounts: ...
+    def audit_pages(self, run_id: str, types: tuple[str, ...], after: int, size: int) -> AuditPages: ...
+    def audit_page(self, run_id: str, types: tuple[str, ...], after: int, limit: int) -> list[Entry]: ...
+    def audit_place(self, run_id: str, seq: int, types: tuple[str, ...]) -> int: ...
 
     # Awaited by the screen: these never block its loop.
     async def start(self, request: RunRequest) -> RunInfo: ...
     async def stop(self, run_id: str, *, kill: bool) -> RunInfo: ...
     async def reap(self) -> list[RunInfo]: ...
+    async def destroy(self, run_id: str) -> None: ...
+    async def rename(self, run_id: str, name: str) -> RunInfo: ...
+    async def describe(self, workspace: str) -> WorkspaceInfo: ...
+    async def remember_theme(self, theme: str) -> None: ...
     async def providers(self) -> list[ProviderInfo]: ...
     async def find_token(self, provider: str) -> FoundToken | None: ...
     async def validate(self, provider: str, token: str) -> str: ...
-    async def save(self, provider: str, token: str, *, source: str, account: str) -> GrantInfo: ...
+    async def save(
+        self, provider: str, token: str, *, source: str, account: str, profile: str = ""
+    ) -> GrantInfo: ...
     async def revoke(self, provider: str, profile: str) -> bool: ...
+    async def export(self, run_id: str) -> bytes: ...
+    async def verify_file(self, path: Path) -> Verdict: ...
+    async def checks(self) -> list[CheckResult]: ...
+    async def fix(self, say: Callable[[str], None]) -> list[CheckResult]: ...
 
 
 class Engine:
@@ -100,6 +120,11 @@ class Engine:
 
         return list_grants(self._home, None)
 
+    def uses(self) -> Mapping[str, Mapping[str, GrantUse]]:
+        from engine import run_uses
+
+        return run_uses(self._home)
+
     def runs_stamp(self) -> Stamp:
         """Changes when a run appears, disappears or writes its metadata."""
         return tuple(
@@ -130,9 +155,32 @@ class Engine:
 
         return audit_entries(self._home, run_id, after, limit)
 
+    def audit_counts(self, run_id: str, after: int) -> AuditCounts:
+        from engine import audit_counts
+
+        return audit_counts(self._home, run_id, after)
+
+    def audit_pages(self, run_id: str, types: tuple[str, ...], after: int, size: int) -> AuditPages:
+        from engine import audit_pages
+
+        return audit_pages(self._home, run_id, types, after, size)
+
+    def audit_page(self, run_id: str, types: tuple[str, ...], after: int, limit: int) -> list[Entry]:
+        from engine import audit_page
+
+        return audit_page(self._home, run_id, types, after, limit)
+
+    def audit_place(self, run_id: str, seq: int, types: tuple[str, ...]) -> int:
+        from engine import audit_place
+
+        return audit_place(self._home, run_id, seq, types)
+
     async def start(self, request: RunRequest) -> RunInfo:
+        import msgspec
+
         call = await _loaded("start_detached")
-        return cast("RunInfo", await call(self._home, request, timeout=START_TIMEOUT))
+        asked = msgspec.structs.replace(request, person=True)  # whoever looks at the screen can be asked
+        return cast("RunInfo", await call(self._home, asked, timeout=START_TIMEOUT))
 
     async def stop(self, run_id: str, *, kill: bool) -> RunInfo:
         call = await _loaded("stop_run")
@@ -141,6 +189,19 @@ class Engine:
     async def reap(self) -> list[RunInfo]:
         call = await _loaded("reap")
         return cast("list[RunInfo]", await call(self._home))
+
+    async def destroy(self, run_id: str) -> None:
+        call = await _loaded("destroy_run")
+        await call(self._home, run_id)
+
+    async def rename(self, run_id: str, name: str) -> RunInfo:
+        return cast("RunInfo", await _threaded("rename_run", self._home, run_id, name))
+
+    async def describe(self, workspace: str) -> WorkspaceInfo:
+        return cast("WorkspaceInfo", await _threaded("describe_workspace", self._home, workspace))
+
+    async def remember_theme(self, theme: str) -> None:
+        await _threaded("save_theme", self._home, theme)
 
     async def providers(self) -> list[ProviderInfo]:
         return cast("list[ProviderInfo]", await _threaded("list_providers", self._home))
@@ -153,12 +214,30 @@ class Engine:
         async with asyncio.timeout(VALIDATE_TIMEOUT):
             return cast("str", await call(self._home, provider, token))
 
-    async def save(self, provider: str, token: str, *, source: str, account: str) -> GrantInfo:
-        info = await _threaded("save_grant", self._home, provider, token, source=source, account=account)
+    async def save(
+        self, provider: str, token: str, *, source: str, account: str, profile: str = ""
+    ) -> GrantInfo:
+        info = await _threaded(
+            "save_grant", self._home, provider, token, source=source, account=account, profile=profile
+        )
         return cast("GrantInfo", info)
 
     async def revoke(self, provider: str, profile: str) -> bool:
         return cast("bool", await _threaded("revoke_grant", self._home, provider, profile))
+
+    async def export(self, run_id: str) -> bytes:
+        return cast("bytes", await _threaded("export_bundle", self._home, run_id))
+
+    async def verify_file(self, path: Path) -> Verdict:
+        return cast("Verdict", await _threaded("verify_bundle_file", path))
+
+    async def checks(self) -> list[CheckResult]:
+        call = await _loaded("run_checks")
+        return cast("list[CheckResult]", await call(self._home))
+
+    async def fix(self, say: Callable[[str], None]) -> list[CheckResult]:
+        call = await _loaded("fix_machine")
+        return cast("list[CheckResult]", await call(self._home, say))
 
 
 def file_mark(path: Path) -> tuple[int, int, int] | None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from moat_tui.screen.engine_face import EngineFace
 from moat_tui.screen.models.grant_rows import label
+from moat_tui.screen.models.pieces import Piece
 from moat_tui.screen.models.visible import visible
 from moat_tui.screen.problems import report
 
@@ -24,20 +23,21 @@ class GrantsDesk:
         self._app = app
         self._face = face
 
-    async def add(self) -> bool:
+    async def add(self, instead_of: GrantInfo | None = None) -> bool:
+        """instead_of: a grant to give a new value; its provider and profile are not asked for then."""
         from moat_tui.screen.dialogs.add_grant import AddGrantDialog
 
-        saved = await self._app.push_screen_wait(AddGrantDialog(self._face))
+        saved = await self._app.push_screen_wait(AddGrantDialog(self._face, instead_of=instead_of))
         if saved is None:
             return False
         whose = f" as {visible(saved.account)}" if saved.account else ""
         self._app.notify(f"{label(saved)} is granted{whose}.", markup=False)
         return True
 
-    async def show(self, grant: GrantInfo, run_names: Mapping[str, str], now: datetime) -> None:
+    async def show(self, grant: GrantInfo, lines: list[list[Piece]]) -> None:
         from moat_tui.screen.dialogs.grant_detail import GrantDetail
 
-        await self._app.push_screen_wait(GrantDetail(grant, run_names, now))
+        await self._app.push_screen_wait(GrantDetail(grant, lines))
 
     async def revoke(self, grant: GrantInfo) -> bool:
         from moat_tui.screen.dialogs.confirm import ConfirmDialog

@@ -8,21 +8,22 @@ from textual import on, work
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
 
-from moat_tui.screen.board import Board
 from moat_tui.screen.grants_desk import GrantsDesk
+from moat_tui.screen.models.grant_rows import by_profile
 from moat_tui.screen.problems import explain
+from moat_tui.screen.requests_keys import RequestsKeys
 from moat_tui.screen.runs_desk import RunsDesk
-from moat_tui.screen.widgets.line_view import LineView
 from moat_tui.screen.widgets.short_table import ShortTable
 
 if TYPE_CHECKING:
-    from engine import RequestRecord, RunInfo, RunRequest
+    from engine import RunInfo, RunRequest
     from moat_tui.screen.app import MoatApp
 
 REAP_EVERY = 10.0
+NOT_KEPT = "Variables, mounts and hosts that were given as flags are not recorded, and not given again."
 
 
-class MainScreen(Board):
+class MainScreen(RequestsKeys):
     """start: a run to start at once."""
 
     HELP = """
@@ -40,6 +41,7 @@ action by its name.
         ),
         Binding("3", "jump('grants')", "Grants", show=False, id="pane.grants", tooltip="Go to the grants"),
         Binding("4", "jump('audit')", "Audit", show=False, id="pane.audit", tooltip="Go to the audit chain"),
+        Binding("D", "open_doctor", "Doctor", show=False, id="doctor.open", tooltip="Is this machine ready?"),
         Binding(
             "X", "kill_run", "Kill", show=False, id="run.kill", tooltip="Kill the selected run; asks first"
         ),
@@ -59,8 +61,9 @@ action by its name.
         self._grants_desk = GrantsDesk(app, app.face)
 
     def begun(self) -> None:
-        self.set_interval(REAP_EVERY, self._reap)
-        self._reap()
+        if not cast("MoatApp", self.app).read_only:
+            self.set_interval(REAP_EVERY, self._reap)
+            self._reap()
         if self._first_start is not None:
             self._start_first(self._first_start)
 
@@ -68,6 +71,8 @@ action by its name.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """None greys an action out."""
+        if not cast("MoatApp", self.app).allows(action):
+            return None
         if not self.is_mounted:
             return True
         try:
@@ -80,26 +85,41 @@ action by its name.
         run = self._runs.current
         if action in ("stop_run", "kill_run"):
             return run is not None and not run.state.ended
-        if action == "open_output":
+        if action in ("destroy_run", "rename_run"):
+            return run is not None and run.state.ended
+        if action in ("open_output", "start_again"):
             return run is not None
-        if action == "verify":
+        if action == "open_workspace":
+            return run is not None and bool(run.workspace)
+        if action in ("verify", "open_audit"):
             return bool(self._runs.selected)
-        if action == "open_request":
-            return self._requests.current is not None
-        if action in ("show_grant", "revoke_grant"):
+        if action in ("show_grant", "replace_grant", "revoke_grant"):
             return bool(self._grants.grants)
-        return True
+        return self.request_action_possible(action)
 
     # Runs
 
     def action_start_run(self) -> None:
         self._open_start_form(None, "")
 
+    def action_start_again(self) -> None:
+        run = self._runs.current
+        if run is not None:
+            from moat_tui.screen.models.start_form import like
+
+            self._open_start_form(like(run), NOT_KEPT)
+
     def _open_start_form(self, request: RunRequest | None, problem: str) -> None:
         from moat_tui.screen.dialogs.start_run import StartRunDialog
 
-        names = sorted({grant.provider for grant in self._grants.grants.values() if not grant.profile})
-        form = StartRunDialog(self._runs_desk.launch, names, request=request, problem=problem)
+        form = StartRunDialog(
+            self._runs_desk.launch,
+            by_profile(self._grants.grants.values()),
+            cast("MoatApp", self.app).face.describe,
+            recent=list(dict.fromkeys(run.workspace for run in self._runs.runs.values() if run.workspace)),
+            request=request,
+            problem=problem,
+        )
         self.app.push_screen(form, self._started)
 
     def _started(self, info: RunInfo | None) -> None:
@@ -134,6 +154,23 @@ action by its name.
         finally:
             self._stopping.discard(run.id)
         self._reader.refresh()
+
+    @work(group="runs", exclusive=True, exit_on_error=False)
+    async def action_destroy_run(self) -> None:
+        if self._runs.current is not None:
+            await self._runs_desk.destroy(self._runs.current)
+            self._reader.refresh()
+
+    @work(group="runs", exclusive=True, exit_on_error=False)
+    async def action_rename_run(self) -> None:
+        if self._runs.current is not None:
+            await self._runs_desk.rename(self._runs.current)
+            self._reader.refresh()
+
+    @work(group="workspace", exclusive=True, exit_on_error=False)
+    async def action_open_workspace(self) -> None:
+        if self._runs.current is not None:
+            await self._runs_desk.open_workspace(self._runs.current)
 
     @on(ShortTable.Opened, "#runs-table")
     def action_open_output(self) -> None:
@@ -170,27 +207,34 @@ action by its name.
         if await self._runs_desk.may_leave(self._runs.runs):
             self.app.exit(0)
 
-    # Requests and audit
-
-    @on(LineView.Opened, "#requests-list")
-    def _request_opened(self, event: LineView.Opened) -> None:
-        self._open_request(cast("RequestRecord", event.item))
-
-    def action_open_request(self) -> None:
-        if self._requests.current is not None:
-            self._open_request(self._requests.current)
-
-    def _open_request(self, record: RequestRecord) -> None:
-        from moat_tui.screen.request_detail import RequestDetail
-
-        self.app.push_screen(RequestDetail(record))
-
-    def action_follow_requests(self) -> None:
-        self._requests.view.action_follow()
+    # Audit
 
     def action_verify(self) -> None:
         self._audit.progress(0, 0)
         self._chain_watch.verify_again()
+
+    def action_open_audit(self) -> None:
+        self.open_audit(self._runs.selected)
+
+    def open_audit(self, run_id: str, seq: int = 0) -> None:
+        """The audit log of a run in full, at the entry `seq` or at its newest."""
+        from moat_tui.screen.audit_screen import AuditScreen
+
+        if run_id:
+            self.app.push_screen(
+                AuditScreen(
+                    run_id,
+                    runs=lambda: list(self._runs.runs.values()),
+                    chains=self.chains,
+                    found=self.note_chain,
+                    seq=seq,
+                )
+            )
+
+    def action_open_doctor(self) -> None:
+        from moat_tui.screen.doctor_screen import DoctorScreen
+
+        self.app.push_screen(DoctorScreen(found=self.note_machine))
 
     # Grants
 
@@ -204,9 +248,13 @@ action by its name.
     async def action_show_grant(self) -> None:
         grant = self._grants.current
         if grant is not None:
-            await self._grants_desk.show(
-                grant, {run.id: run.name for run in self._runs.runs.values()}, self._now()
-            )
+            await self._grants_desk.show(grant, self._grants.report(grant, self._now()))
+
+    @work(group="grants", exclusive=True, exit_on_error=False)
+    async def action_replace_grant(self) -> None:
+        grant = self._grants.current
+        if grant is not None and await self._grants_desk.add(instead_of=grant):
+            self._reader.refresh()
 
     @work(group="grants", exclusive=True, exit_on_error=False)
     async def action_revoke_grant(self) -> None:

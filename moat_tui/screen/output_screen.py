@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -110,6 +110,7 @@ class OutputScreen(Screen[None]):
         ),
         Binding("n", "next(1)", "Next", id="output.next", tooltip="The next line that matches"),
         Binding("N", "next(-1)", "Previous", id="output.previous", tooltip="The previous line that matches"),
+        Binding("w", "save", "Save", id="output.save", tooltip="Write the whole output to a file"),
         Binding("f", "follow", "Follow", id="output.follow", tooltip="To the end, and stay there"),
     ]
 
@@ -181,6 +182,12 @@ class OutputScreen(Screen[None]):
 
     def action_follow(self) -> None:
         self.view.action_follow()
+
+    @work(group="save", exclusive=True, exit_on_error=False)
+    async def action_save(self) -> None:
+        from moat_tui.screen.output_file import save_output
+
+        await save_output(cast("MoatApp", self.app), self._shown_run)
 
     def action_search(self) -> None:
         search = self.query_one("#search", Input)

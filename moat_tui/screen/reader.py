@@ -1,7 +1,7 @@
 """The thread that looks at the files so that the screen does not have to.
 
 One look costs a handful of `stat` calls; a file is opened only when its stamp has changed. What was
-found is handed over as messages. A batch of requests that the screen has not taken yet stops further
+found is handed over as messages. A batch of lines that the screen has not taken yet stops further
 reading of that file: the file is the queue, so nothing piles up and nothing is lost.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,30 +20,24 @@ from moat_tui.screen.engine_face import EngineFace, Stamp, Tail, file_mark
 from moat_tui.screen.models.line_counts import LineCounts
 
 if TYPE_CHECKING:
-    from engine import GrantInfo, LogLine, RequestRecord, RunInfo
+    from engine import GrantInfo, GrantUse, LogLine, RunInfo
 
-LOOK_EVERY = 0.1  # seconds between looks at the selected run's files
+LOOK_EVERY = 0.1  # seconds between looks at a file that is followed
 RUNS_EVERY = 0.25  # seconds between looks at the list of runs: DataTable takes at most four updates a second
 GRANTS_EVERY = 1.0
 USES_EVERY = 5.0  # "last used" of a busy run changes all the time, and reading it reads every run
 GRANTS_AT_LEAST = 60.0  # a grant expires without any file changing
+RECENT = 500  # requests of a live run whose times are read for its graph
 FIRST_READ = 5_000  # lines shown of a file that is already long
 
 
 @dataclass
 class RunsRead(Message):
+    """recent: for each live run seen for the first time, when its latest requests were made."""
+
     runs: list[RunInfo]
     requests: dict[str, int]
-
-
-@dataclass
-class RequestsRead(Message):
-    """reset: these replace what was shown. Call `taken` when they are in the store."""
-
-    run_id: str
-    reset: bool
-    records: list[RequestRecord]
-    taken: Callable[[], None]
+    recent: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -55,7 +49,10 @@ class OutputRead(Message):
 
 @dataclass
 class GrantsRead(Message):
+    """uses: run id -> grant -> how often the run has used it."""
+
     grants: list[GrantInfo]
+    uses: Mapping[str, Mapping[str, GrantUse]] = field(default_factory=dict)
 
 
 @dataclass
@@ -106,21 +103,14 @@ class Reader:
         self._deliver = deliver
         self._wake = threading.Event()
         self._stopped = False
-        self._selected = ""
-        self._followed = ""
-        self._requests: FileFollower[RequestRecord] | None = None
         self._counts = LineCounts()
+        self._met: set[str] = set()
         self._runs: list[RunInfo] | None = None
         self._runs_stamp: Stamp | None = None
         self._grants_stamp: Stamp | None = None
         self._due: dict[str, float] = {}
         self._failed: dict[str, str] = {}
         self._grants_read_at = 0.0
-
-    def select(self, run_id: str) -> None:
-        """Follow this run's requests from now on; they come with `reset` set."""
-        self._selected = run_id
-        self._wake.set()
 
     def refresh(self) -> None:
         """Look at everything at once, e.g. after an action of the screen itself."""
@@ -135,7 +125,6 @@ class Reader:
     def run(self) -> None:
         while not self._stopped:
             self._guarded("runs", RUNS_EVERY, self._look_at_runs)
-            self._guarded("requests", 0, self._look_at_requests)
             self._guarded("grants", GRANTS_EVERY, self._look_at_grants)
             self._wake.wait(LOOK_EVERY)
             self._wake.clear()
@@ -166,21 +155,14 @@ class Reader:
         runs = self._runs or []
         counted = self._counts.update({run.id: self._face.request_file(run.id) for run in runs})
         if changed or counted:
-            self._deliver(RunsRead(runs, self._counts.counts()))
+            self._deliver(RunsRead(runs, self._counts.counts(), self._recent(runs)))
 
-    def _look_at_requests(self) -> None:
-        selected = self._selected
-        if selected != self._followed:
-            self._followed = selected
-            self._requests = None
-            if selected:
-                path, tail = self._face.request_file(selected), self._face.request_tail(selected)
-                self._requests = FileFollower(path, tail)
-        if self._requests is None:
-            return
-        found = self._requests.look()
-        if found is not None:
-            self._deliver(RequestsRead(selected, found[0], found[1], self._requests.taken))
+    def _recent(self, runs: list[RunInfo]) -> dict[str, list[str]]:
+        new = [run.id for run in runs if run.id not in self._met and not run.state.ended]
+        self._met = {run.id for run in runs}
+        return {
+            run_id: [record.ts for record in self._face.request_tail(run_id).last(RECENT)] for run_id in new
+        }
 
     def _look_at_grants(self) -> None:
         stamp = self._face.grants_stamp()
@@ -189,6 +171,6 @@ class Reader:
         rest = GRANTS_AT_LEAST if stamp == old else USES_EVERY
         if old is not None and stamp[0] == old[0] and since < rest:
             return
-        self._deliver(GrantsRead(self._face.grants()))
+        self._deliver(GrantsRead(self._face.grants(), self._face.uses()))
         self._grants_stamp = stamp
         self._grants_read_at = now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,44 @@ class RunsDesk:
             report(self._app, f"{name} was not stopped", error)
         else:
             self._app.notify(f"{name}: {info.state.value}", markup=False)
+
+    async def destroy(self, run: RunInfo) -> None:
+        """Ask, then remove all that is recorded about an ended run."""
+        from moat_tui.screen.dialogs.confirm import ConfirmDialog
+
+        name = visible(run.name)
+        text = (
+            "Its output, requests and audit log are deleted here, and with them the proof of what it did. "
+            "Export the proof first if you may need it. The workspace stays as it is."
+        )
+        if not await self._app.push_screen_wait(ConfirmDialog(f"Destroy {name}?", text, yes="Destroy")):
+            return
+        try:
+            await self._face.destroy(run.id)
+        except Exception as error:
+            report(self._app, f"{name} was not destroyed", error)
+        else:
+            self._app.notify(f"{name} is destroyed.", markup=False)
+
+    async def rename(self, run: RunInfo) -> None:
+        from moat_tui.screen.dialogs.rename import RenameDialog
+
+        dialog = RenameDialog(run.name, lambda name: self._face.rename(run.id, name))
+        renamed = await self._app.push_screen_wait(dialog)
+        if renamed is not None:
+            self._app.notify(f"{visible(run.name)} is now {visible(renamed.name)}.", markup=False)
+
+    async def open_workspace(self, run: RunInfo) -> None:
+        """In the file manager where there is a desktop; else its path goes to the clipboard."""
+        from moat_tui.screen.desktop import open_directory, opener
+
+        program = opener(os.environ)
+        opened = await asyncio.to_thread(open_directory, program, run.workspace) if program else False
+        if opened:
+            self._app.notify(f"Opened {visible(run.workspace)}", markup=False, timeout=4)
+            return
+        self._app.copy_to_clipboard(run.workspace)
+        self._app.notify(f"Copied {visible(run.workspace)}", markup=False, timeout=4)
 
     async def may_leave(self, runs: Mapping[str, RunInfo]) -> bool:
         """Whether to quit now. Asks only when runs that this screen started are still live."""

@@ -1,4 +1,5 @@
-"""Verifying the selected run's audit chain in the background, again whenever it has grown."""
+"""Verifying audit chains in the background, again whenever they have grown: the selected run's first, then
+those of the other live runs, so that a chain that breaks raises an alarm whatever is being looked at."""
 
 from __future__ import annotations
 
@@ -58,6 +59,12 @@ class ChainWatch:
         self._stopped = False
         self._selected = ""
         self._again = False
+        self._live: tuple[str, ...] = ()
+        self._stamps: dict[str, Stamp] = {}  # of the live runs that are not selected
+
+    def watch_also(self, run_ids: tuple[str, ...]) -> None:
+        """The live runs: those that are not selected are verified when there is nothing else to do."""
+        self._live = run_ids
 
     def select(self, run_id: str) -> None:
         """Verify this run's chain; one that is being verified for another run is given up."""
@@ -80,21 +87,55 @@ class ChainWatch:
                 run_id, stamp, seen, rest_until = self._selected, None, 0, 0.0
             if self._again:
                 self._again, stamp, rest_until = False, None, 0.0
-            if run_id and time.monotonic() >= rest_until:
-                found: Stamp = EMPTY
-                try:
-                    found = self._face.audit_stamp(run_id)
-                    if found != stamp:
-                        started = time.monotonic()
-                        seen = self._verify(run_id, seen) if found[0] is not None else self._absent(run_id)
-                        rest_until = time.monotonic() + max(REST, 10 * (time.monotonic() - started))
-                except Exception as error:  # whatever is wrong with the file is what is to be shown
-                    self._deliver(ChainFailed(run_id, error))
-                    rest_until = time.monotonic() + REST
-                # A stamp taken before the check: what is written meanwhile is looked at next time.
-                stamp = found
+            if time.monotonic() >= rest_until:
+                began = time.monotonic()
+                worked = False
+                if run_id:
+                    found: Stamp = EMPTY
+                    try:
+                        found = self._face.audit_stamp(run_id)
+                        if found != stamp:
+                            worked = True
+                            seen = (
+                                self._verify(run_id, seen) if found[0] is not None else self._absent(run_id)
+                            )
+                    except Exception as error:  # whatever is wrong with the file is what is to be shown
+                        worked = True
+                        self._deliver(ChainFailed(run_id, error))
+                    # A stamp taken before the check: what is written meanwhile is looked at next time.
+                    stamp = found
+                if worked or self._verify_another(run_id):
+                    rest_until = time.monotonic() + max(REST, 10 * (time.monotonic() - began))
             self._wake.wait(LOOK_EVERY)
             self._wake.clear()
+
+    def _verify_another(self, selected: str) -> bool:
+        """Verify one live run that is not selected and has changed; False when there is none."""
+        live = self._live
+        for run_id in [run_id for run_id in self._stamps if run_id not in live]:
+            del self._stamps[run_id]
+        for run_id in live:
+            if run_id == selected or self._stopped:
+                continue
+            found: Stamp = EMPTY
+            try:
+                found = self._face.audit_stamp(run_id)
+                if found[0] is None or found == self._stamps.get(run_id):
+                    continue
+                verdict = self._face.verify(run_id, lambda done, total: None, self._is_given_up(selected))
+                if verdict.cancelled:
+                    return False
+                self._deliver(ChainVerified(run_id, verdict, []))
+            except Exception as error:
+                self._deliver(ChainFailed(run_id, error))
+            # To the end of the line: a busy run must not keep the others from their turn.
+            self._stamps[run_id] = found
+            self._live = (*(other for other in self._live if other != run_id), run_id)
+            return True
+        return False
+
+    def _is_given_up(self, run_id: str) -> Callable[[], bool]:
+        return lambda: self._stopped or self._selected != run_id
 
     def _absent(self, run_id: str) -> int:
         self._deliver(ChainAbsent(run_id))
@@ -110,9 +151,7 @@ class ChainWatch:
                 told = time.monotonic()
                 self._deliver(ChainProgress(run_id, done, total))
 
-        def given_up() -> bool:
-            return self._stopped or self._selected != run_id
-
+        given_up = self._is_given_up(run_id)
         verdict = self._face.verify(run_id, progress, given_up)
         if given_up() or verdict.cancelled:
             return seen

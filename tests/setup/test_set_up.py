@@ -136,11 +136,11 @@ class Clone:
     """A fresh clone's set-up files, with a Python that only plays."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root / "clone"
+        self.root = root / "my clone"  # a space: people have them in paths
         shutil.copytree(ROOT / ".ci", self.root / ".ci")
         for name in ("pyproject.toml", "constraints.txt", ".python-version"):
             shutil.copy(ROOT / name, self.root)
-        self.python = root / "player"
+        self.python = root / "my player"
         self.python.write_text(VENV_PYTHON)
         self.python.chmod(0o755)
         self.commands = root / "commands"

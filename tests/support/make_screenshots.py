@@ -19,7 +19,7 @@ os.environ["TZ"] = "UTC"
 os.environ["HOME"] = "/home/dana"
 time.tzset()
 
-from support.screen_home import NOW  # noqa: E402
+from support.screen_home import NOW, FakeFace  # noqa: E402
 from support.screen_sample import REVIEW, sample_face  # noqa: E402
 from support.waiting import screen_text, wait_for  # noqa: E402
 from textual.pilot import Pilot  # noqa: E402
@@ -68,13 +68,81 @@ async def _start(pilot: Pilot[int]) -> None:
     await wait_for(pilot, lambda: "Workspace" in screen_text(pilot))
     workspace = pilot.app.screen.query_one("#workspace")
     workspace.value = "/home/dana/src/shop"  # type: ignore[attr-defined]
+    await wait_for(pilot, lambda: "agent.yaml: " in screen_text(pilot))
+
+
+async def _grant(pilot: Pilot[int]) -> None:
+    await pilot.press("3", "down")
+    await wait_for(pilot, lambda: pilot.app.focused and pilot.app.focused.id == "grants-table")
+    await pilot.press("enter")
+    await wait_for(pilot, lambda: "In use by" in screen_text(pilot))
+
+
+async def _destroy(pilot: Pilot[int]) -> None:
+    await pilot.press("1", "down", "down", "d")
+    await wait_for(pilot, lambda: "Destroy triage?" in screen_text(pilot))
+
+
+async def _first_light(pilot: Pilot[int]) -> None:
+    await pilot.press("ctrl+t")
+
+
+async def _nothing(pilot: Pilot[int]) -> None:
+    pass
 
 
 async def _request(pilot: Pilot[int]) -> None:
     await pilot.press("2", "enter")
     await wait_for(
-        pilot, lambda: "Decision" in screen_text(pilot) and "Request headers" in screen_text(pilot)
+        pilot, lambda: "Request headers" in screen_text(pilot) and "a shows it" in screen_text(pilot)
     )
+
+
+async def _audit_log(pilot: Pilot[int]) -> None:
+    await pilot.press("4")
+    await wait_for(pilot, lambda: pilot.app.focused and pilot.app.focused.id == "audit-entries")
+    await pilot.press("enter")
+    await wait_for(pilot, lambda: "Audit of review" in screen_text(pilot) and "   57 " in screen_text(pilot))
+
+
+async def _audit_chains(pilot: Pilot[int]) -> None:
+    await _audit_log(pilot)
+    await pilot.press("c", "V")
+    await wait_for(
+        pilot, lambda: screen_text(pilot).count("no log") == 3 and "TAMPERED" in screen_text(pilot)
+    )
+
+
+async def _audit_broken(pilot: Pilot[int]) -> None:
+    await _audit_chains(pilot)
+    await pilot.press("down", "down", "enter")
+    await wait_for(pilot, lambda: "First broken entry" in screen_text(pilot))
+    await wait_for(pilot, lambda: pilot.app.screen.view.pages.mark_place == 23)  # type: ignore[attr-defined]
+    await pilot.press("b")
+    await wait_for(pilot, lambda: "✗ broken at #24" in screen_text(pilot))
+
+
+async def _doctor(pilot: Pilot[int]) -> None:
+    await pilot.press("D")
+    await wait_for(pilot, lambda: "not ready: gVisor" in screen_text(pilot))
+
+
+async def _filter(pilot: Pilot[int]) -> None:
+    await pilot.press("2", "slash")
+    await wait_for(pilot, lambda: pilot.app.focused is not None and pilot.app.focused.id == "requests-filter")
+    await pilot.press(*"grant", "colon", *"github", "space", *"status", "colon", *"200")
+    await wait_for(pilot, lambda: " of 30 " in screen_text(pilot) and "looking" not in screen_text(pilot))
+
+
+async def _filter_mistake(pilot: Pilot[int]) -> None:
+    await _filter(pilot)
+    await pilot.press("space", *"ms", "colon", *"slow")
+    await wait_for(pilot, lambda: "needs a number" in screen_text(pilot))
+
+
+async def _sorted(pilot: Pilot[int]) -> None:
+    await pilot.press("ctrl+t", "2", "T")
+    await wait_for(pilot, lambda: "by took" in screen_text(pilot))
 
 
 async def _help(pilot: Pilot[int]) -> None:
@@ -99,24 +167,44 @@ PICTURES: dict[str, tuple[tuple[int, int], Steps]] = {
     "choose-grant-80x24": ((80, 24), _add_grant),
     "start-run-80x24": ((80, 24), _start),
     "request-120x40": ((120, 40), _request),
+    "request-80x24": ((80, 24), _request),
+    "filter-120x40": ((120, 40), _filter),
+    "filter-80x24": ((80, 24), _filter_mistake),
+    "sorted-light-120x40": ((120, 40), _sorted),
+    "audit-log-120x40": ((120, 40), _audit_log),
+    "audit-log-80x24": ((80, 24), _audit_log),
+    "audit-chains-80x24": ((80, 24), _audit_chains),
+    "audit-broken-120x40": ((120, 40), _audit_broken),
+    "doctor-80x24": ((80, 24), _doctor),
     "help-120x40": ((120, 40), _help),
+    "start-run-120x40": ((120, 40), _start),
+    "grant-80x24": ((80, 24), _grant),
+    "destroy-80x24": ((80, 24), _destroy),
+    "first-start-80x24": ((80, 24), _nothing),
+    "first-start-light-120x40": ((120, 40), _first_light),
 }
+EMPTY = "first-start"  # pictures of a home without anything in it begin with this
 
 
 async def draw(name: str, folder: Path) -> None:
     size, steps = PICTURES[name]
     with tempfile.TemporaryDirectory() as root:
-        face = sample_face(Home(Path(root) / "home"))
-        app = MoatApp(face, home_label="/home/dana/.moat", run_id=REVIEW, clock=lambda: NOW)
+        home = Home(Path(root) / "home")
+        empty = name.startswith(EMPTY)
+        face = FakeFace(home) if empty else sample_face(home)
+        app = MoatApp(face, home_label="/home/dana/.moat", run_id="" if empty else REVIEW, clock=lambda: NOW)
         app.animation_level = "none"
         async with app.run_test(size=size) as pilot:
-            await wait_for(
-                pilot,
-                lambda: all(
-                    word in screen_text(pilot) for word in ("5 runs", "4 grants", "529", "try-image")
-                ),
-            )
-            await wait_for(pilot, lambda: app.screen.query_one("#audit-entries").store)  # type: ignore[attr-defined]
+            if empty:
+                await wait_for(pilot, lambda: "Welcome to Moat" in screen_text(pilot))
+            else:
+                await wait_for(
+                    pilot,
+                    lambda: all(
+                        word in screen_text(pilot) for word in ("5 runs", "4 grants", "529", "try-image")
+                    ),
+                )
+                await wait_for(pilot, lambda: app.screen.query_one("#audit-entries").store)  # type: ignore[attr-defined]
             await steps(pilot)
             await pilot.pause(0.2)
             for cursor in app.screen.query("Input"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 import msgspec
 
 from engine import (
+    AuditCounts,
+    AuditPages,
+    CheckResult,
     GrantInfo,
     Home,
     LogLine,
@@ -18,6 +22,7 @@ from engine import (
     RunInfo,
     RunRequest,
     RunState,
+    WorkspaceInfo,
     timestamp,
 )
 from moat_tui.screen.engine_face import Engine, Stamp
@@ -85,6 +90,8 @@ class FakeEntry(msgspec.Struct, frozen=True):
     ts: str
     type: str
     data: dict[str, object]
+    prev: str = ""
+    hash: str = "9f2c41d07be85a3316ce0f4d7a1b52e8" * 2
 
 
 class FakeToken(msgspec.Struct, frozen=True):
@@ -122,7 +129,10 @@ class FakeFace(Engine):
         self.errors: dict[str, list[Exception]] = {}
         self.tokens: dict[str, FakeToken] = {}
         self.account = "octocat"
+        self.workspaces: dict[str, WorkspaceInfo] = {}
         self.gate: dict[str, asyncio.Event] = {}
+        self.checked: list[CheckResult] = []
+        self.fixes: list[str] = []
         self.version = 0
 
     async def _acts(self, name: str, *arguments: object) -> None:
@@ -160,6 +170,21 @@ class FakeFace(Engine):
     def entries(self, run_id: str, after: int, limit: int) -> list[FakeEntry]:
         return [entry for entry in self.chains.get(run_id, []) if entry.seq > after][:limit]
 
+    def audit_counts(self, run_id: str, after: int) -> AuditCounts:
+        types = [entry.type for entry in self.entries(run_id, after, 10**9)]
+        return AuditCounts({name: types.count(name) for name in types}, after + len(types))
+
+    def audit_pages(self, run_id: str, types: tuple[str, ...], after: int, size: int) -> AuditPages:
+        found = self.audit_page(run_id, types, after, 10**9)
+        return AuditPages(tuple(entry.seq for entry in found[::size]), len(found))
+
+    def audit_page(self, run_id: str, types: tuple[str, ...], after: int, limit: int) -> list[FakeEntry]:
+        found = self.entries(run_id, after, 10**9)
+        return [entry for entry in found if not types or entry.type in types][:limit]
+
+    def audit_place(self, run_id: str, seq: int, types: tuple[str, ...]) -> int:
+        return sum(entry.seq < seq for entry in self.audit_page(run_id, types, 0, 10**9))
+
     async def start(self, request: RunRequest) -> RunInfo:
         await self._acts("start", request)
         number = len(self.called("start"))
@@ -183,6 +208,20 @@ class FakeFace(Engine):
         await self._acts("reap")
         return []
 
+    async def destroy(self, run_id: str) -> None:
+        await self._acts("destroy", run_id)
+        shutil.rmtree(self.home.run(run_id))
+
+    async def rename(self, run_id: str, name: str) -> RunInfo:
+        await self._acts("rename", run_id, name)
+        return await super().rename(run_id, name)
+
+    async def describe(self, workspace: str) -> WorkspaceInfo:
+        return self.workspaces.get(workspace) or await super().describe(workspace)
+
+    async def remember_theme(self, theme: str) -> None:
+        await self._acts("remember_theme", theme)
+
     async def providers(self) -> list[ProviderInfo]:
         await self._acts("providers")
         return list(PROVIDERS)
@@ -195,14 +234,30 @@ class FakeFace(Engine):
         await self._acts("validate", provider, token)
         return self.account
 
-    async def save(self, provider: str, token: str, *, source: str, account: str) -> GrantInfo:
-        await self._acts("save", provider, token, source, account)
+    async def save(
+        self, provider: str, token: str, *, source: str, account: str, profile: str = ""
+    ) -> GrantInfo:
+        await self._acts("save", provider, token, source, account, *([profile] if profile else []))
         known = next(item for item in PROVIDERS if item.name == provider)
-        info = GrantInfo(provider, title=known.title, hosts=known.hosts, source=source, account=account)
+        info = GrantInfo(
+            provider, profile, title=known.title, hosts=known.hosts, source=source, account=account
+        )
+        self.stored = [item for item in self.stored if (item.provider, item.profile) != (provider, profile)]
         self.stored.append(info)
+        self.version += 1
         return info
 
     async def revoke(self, provider: str, profile: str) -> bool:
         await self._acts("revoke", provider, profile)
         self.stored = [item for item in self.stored if (item.provider, item.profile) != (provider, profile)]
         return True
+
+    async def checks(self) -> list[CheckResult]:
+        await self._acts("checks")
+        return list(self.checked)
+
+    async def fix(self, say: Callable[[str], None]) -> list[CheckResult]:
+        for line in self.fixes:
+            say(line)
+        await self._acts("fix")
+        return list(self.checked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from support.screen_home import (
     FakeEntry,
     FakeFace,
@@ -13,9 +14,22 @@ from support.screen_home import (
     write_run,
 )
 
-from engine import GrantInfo, GrantState, Home, LogLine, RequestRecord, RunInfo, RunState
+from engine import (
+    CheckResult,
+    CheckState,
+    GrantInfo,
+    GrantState,
+    GrantUse,
+    Home,
+    LogLine,
+    RequestRecord,
+    RunInfo,
+    RunState,
+    WorkspaceInfo,
+)
 
 REVIEW = "run_7c1f09aa52de"
+TAMPERED = "run_21d4b3f0c8aa"
 
 
 def sample_face(home: Home) -> FakeFace:
@@ -28,12 +42,60 @@ def sample_face(home: Home) -> FakeFace:
     write_output(home, REVIEW, *_output())
     face = FakeFace(home)
     face.stored = _grants()
+    for run_id, grant, uses in (
+        (REVIEW, "github", 14),
+        ("run_5b0e77c41a90", "github", 5),
+        ("run_21d4b3f0c8aa", "openai", 19),
+    ):
+        usage = {grant: GrantUse(ago(seconds=17), uses)}
+        home.write(home.run(run_id) / "usage.json", msgspec.json.encode(usage))
+    face.workspaces["/home/dana/src/shop"] = WorkspaceInfo(
+        "/home/dana/src/shop",
+        "agent.yaml",
+        command=("npm", "test"),
+        grants=("github",),
+        policy="strict",
+    )
     face.chains[REVIEW] = _entries()
     face.verdicts[REVIEW] = FakeVerdict(
         entry_count=len(_entries()), attestation_count=1, last_hash="9f2c41d07be85a3316ce0f4d7a1b52e8" * 2
     )
+    # Somebody has changed an entry of this run's log after it was written.
+    face.chains[TAMPERED] = _entries()[:41]
+    face.verdicts[TAMPERED] = FakeVerdict(
+        valid=False,
+        hash_chain_valid=False,
+        entry_count=41,
+        attestation_count=1,
+        error="invalid hash at seq 24: entry tampered",
+        broken_at=24,
+        expected="16ce0f4d7a1b52e89f2c41d07be85a33" * 2,
+        found="9f2c41d07be85a3316ce0f4d7a1b52e8" * 2,
+    )
+    face.checked = _checks()
     face.tokens["github"] = FakeToken("not-a-real-token", "gh auth token")
     return face
+
+
+def _checks() -> list[CheckResult]:
+    ok, warn, fail = CheckState.OK, CheckState.WARN, CheckState.FAIL
+    return [
+        CheckResult("python", "Python", ok, "3.13.1"),
+        CheckResult("docker", "Docker engine", ok, "28.3.1, API 1.51"),
+        CheckResult(
+            "gvisor",
+            "gVisor",
+            fail,
+            "not known to the Docker engine",
+            "Install and register it.",
+            fixable=True,
+        ),
+        CheckResult("image", "Base image", ok, "debian:bookworm-slim, moat-base:bookworm"),
+        CheckResult(
+            "keychain", "Keychain", warn, "none: the key is a file, 0600", "Start a keychain.", needed=False
+        ),
+        CheckResult("ca", "Certificate authority", ok, "valid for 9 more years"),
+    ]
 
 
 def _runs() -> list[RunInfo]:

@@ -10,7 +10,7 @@ import aiodocker
 from aiodocker.containers import DockerContainer
 
 from engine.runtimes.docker.attach import Attachment, open_attachment
-from engine.runtimes.docker.body import container_body, refuse_engine_socket
+from engine.runtimes.docker.body import container_body, refuse_engine_socket, refuse_moved
 from engine.runtimes.docker.client import ASK_TIMEOUT, Client
 from engine.runtimes.docker.files import place_files
 from engine.runtimes.spec import ContainerSpec
@@ -40,6 +40,8 @@ class Container:
         )
 
     async def start(self) -> None:
+        """Raises UsageError when a mount's source is no longer what was allowed, RuntimeFailure otherwise."""
+        refuse_moved(self._spec.binds)
         async with self._client.asking("start the container", image=self._spec.image):
             await self._docker.start()
 
@@ -79,7 +81,10 @@ class Container:
 
 
 async def create_container(client: Client, spec: ContainerSpec) -> Container:
-    """Raises UsageError for a mount of the engine's socket, RuntimeFailure for what the engine refuses."""
+    """Raises UsageError for a mount of the engine's socket or of a place that has moved, RuntimeFailure for
+    what the engine refuses.
+    """
+    refuse_moved(spec.binds)
     socket = client.address.removeprefix("unix://")
     refuse_engine_socket(spec.binds, [*ENGINE_SOCKETS, *([socket] if socket.startswith("/") else [])])
     async with client.asking("create the container", image=spec.image):

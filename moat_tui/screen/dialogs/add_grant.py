@@ -19,6 +19,7 @@ from textual.widgets.option_list import Option
 
 from moat_tui.screen.dialogs import STYLES
 from moat_tui.screen.engine_face import EngineFace
+from moat_tui.screen.models.grant_rows import label
 from moat_tui.screen.models.pieces import fit
 from moat_tui.screen.models.visible import visible
 from moat_tui.screen.problems import explain
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 
 class AddGrantDialog(ModalScreen["GrantInfo | None"]):
+    """instead_of: the stored grant that gets another value; nothing else of it can be chosen then."""
+
     CSS_PATH = STYLES
     AUTO_FOCUS = "#providers"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -46,8 +49,9 @@ class AddGrantDialog(ModalScreen["GrantInfo | None"]):
         ),
     ]
 
-    def __init__(self, face: EngineFace) -> None:
+    def __init__(self, face: EngineFace, *, instead_of: GrantInfo | None = None) -> None:
         super().__init__()
+        self._instead_of = instead_of
         self._face = face
         self._providers: dict[str, ProviderInfo] = {}
         self._provider: ProviderInfo | None = None
@@ -73,6 +77,13 @@ class AddGrantDialog(ModalScreen["GrantInfo | None"]):
                         compact=True,
                         placeholder="paste the value: it is not shown",
                     )
+                    yield Input(
+                        self._instead_of.profile if self._instead_of else "",
+                        id="profile",
+                        compact=True,
+                        disabled=self._instead_of is not None,
+                        placeholder="profile: empty for the default one",
+                    )
                     yield Tick("Ask the service whether it takes the value", True, id="check", compact=True)
                     with Horizontal(classes="buttons"):
                         yield Button("Save (^s)", id="save", variant="primary")
@@ -90,6 +101,11 @@ class AddGrantDialog(ModalScreen["GrantInfo | None"]):
         except Exception as error:
             self._say("✗ " + "\n".join(explain(error)))
         self._list("")
+        old = self._instead_of
+        if old is not None and old.provider in self._providers:
+            self._give(self._providers[old.provider])
+        elif old is not None and self._providers:
+            self._say(f"✗ {label(old)} is unknown to this Moat: revoke it instead.")
 
     def _list(self, query: str) -> None:
         options = self.query_one("#providers", OptionList)
@@ -126,11 +142,14 @@ class AddGrantDialog(ModalScreen["GrantInfo | None"]):
 
     @on(OptionList.OptionSelected, "#providers")
     def _chosen(self, event: OptionList.OptionSelected) -> None:
-        provider = self._providers[event.option.id or ""]
+        self._give(self._providers[event.option.id or ""])
+
+    def _give(self, provider: ProviderInfo) -> None:
         self._provider, self._found = provider, None
         self.query_one(ContentSwitcher).current = "give"
+        what = "Replace a grant" if self._instead_of is not None else "Add a grant"
         self.query_one("#title", Static).update(
-            Content(f"Add a grant: {visible(provider.title or provider.name)}")
+            Content(f"{what}: {visible(provider.title or provider.name)}")
         )
         self.query_one("#hosts", Static).update(
             Content(
@@ -168,6 +187,7 @@ class AddGrantDialog(ModalScreen["GrantInfo | None"]):
             self.query_one("#value", Input).placeholder = "paste the value: it is not shown"
 
     @on(Input.Submitted, "#value")
+    @on(Input.Submitted, "#profile")
     @on(Button.Pressed, "#save")
     def _asked_to_save(self) -> None:
         self.action_save()
@@ -181,7 +201,7 @@ class AddGrantDialog(ModalScreen["GrantInfo | None"]):
             self.workers.cancel_group(self, "save")
             self._idle()
             self._say("Not saved.", bad=False)
-        elif self._provider is not None:
+        elif self._provider is not None and self._instead_of is None:
             self._provider = self._found = None
             self.query_one("#value", Input).clear()
             self.query_one(ContentSwitcher).current = "choose"
@@ -237,7 +257,8 @@ class AddGrantDialog(ModalScreen["GrantInfo | None"]):
             )
             account = await self._face.validate(provider.name, token)
         self._say("◌ Storing it encrypted…", bad=False)
-        return await self._face.save(provider.name, token, source=source, account=account)
+        profile = self.query_one("#profile", Input).value.strip()
+        return await self._face.save(provider.name, token, source=source, account=account, profile=profile)
 
     def _idle(self) -> None:
         self._saving = False

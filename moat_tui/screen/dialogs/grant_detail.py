@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from moat_tui.screen.dialogs.report import ReportDialog
-from moat_tui.screen.models.grant_rows import grant_report, label
+from moat_tui.screen.models.grant_rows import label
+from moat_tui.screen.models.pieces import Piece
 
 if TYPE_CHECKING:
     from engine import GrantInfo
 
 
 class GrantDetail(ReportDialog):
-    def __init__(self, grant: GrantInfo, run_names: Mapping[str, str], now: datetime) -> None:
-        super().__init__(f"Grant {label(grant)}", grant_report(grant, run_names, now))
+    """lines: as `models.grant_rows.grant_report` makes them."""
+
+    def __init__(self, grant: GrantInfo, lines: list[list[Piece]]) -> None:
+        super().__init__(f"Grant {label(grant)}", lines)

@@ -22,6 +22,11 @@ class ReportBody(Static):
         super().__init__(markup=False)
         self._report = lines
 
+    def show(self, lines: list[list[Piece]]) -> None:
+        """These lines instead."""
+        self._report = lines
+        self._draw()
+
     def on_mount(self) -> None:
         self._draw()
         self.app.theme_changed_signal.subscribe(self, lambda _: self._theme_changed())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -13,26 +14,41 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
+from textual.suggester import Suggester
 from textual.widgets import Button, Footer, Input, Label, Select, Static
 from textual.widgets.selection_list import Selection
 
 from moat_tui.screen.dialogs import STYLES
-from moat_tui.screen.models.start_form import AS_CONFIGURED, POLICIES, SANDBOXES, FormError, build_request
+from moat_tui.screen.models.start_form import (
+    AS_CONFIGURED,
+    POLICIES,
+    RUNTIMES,
+    SANDBOXES,
+    FormError,
+    build_request,
+)
 from moat_tui.screen.models.visible import visible
+from moat_tui.screen.models.workspace_form import complete_directory, said_by
 from moat_tui.screen.problems import explain
 from moat_tui.screen.widgets.ticks import TickList
 
 if TYPE_CHECKING:
-    from engine import RunInfo, RunRequest
+    from engine import RunInfo, RunRequest, WorkspaceInfo
+
+NO_GRANTS = "none stored yet: press a on the main screen"
+REST = 0.15  # seconds without a key before a workspace is looked into
 
 type Launch = Callable[["RunRequest"], Awaitable["RunInfo | None"]]
+type Describe = Callable[[str], Awaitable["WorkspaceInfo"]]
 
 
 class StartRunDialog(ModalScreen["RunInfo | None"]):
     """launch: starts the run, asking for approval when needed; None means the person said no.
 
-    grants: names that can be ticked. request, problem: what was tried before and why it failed; what the
-    form has no field for (mounts, environment, image …) is kept from `request`.
+    grants: for each profile ("" is the default one) the names that can be ticked. describe: what a
+    directory's agent.yaml says. recent: workspaces used before, newest first. request, problem: what was
+    tried before and why it failed; what the form has no field for (mounts, environment, image …) is kept
+    from `request`.
     """
 
     CSS_PATH = STYLES
@@ -43,13 +59,22 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
     ]
 
     def __init__(
-        self, launch: Launch, grants: Sequence[str], *, request: RunRequest | None = None, problem: str = ""
+        self,
+        launch: Launch,
+        grants: Mapping[str, Sequence[str]],
+        describe: Describe,
+        *,
+        recent: Sequence[str] = (),
+        request: RunRequest | None = None,
+        problem: str = "",
     ) -> None:
         super().__init__()
         self._launch = launch
         self._base = request
-        wanted = tuple(request.grants) if request else ()
-        self._grants = [*grants, *(name for name in wanted if name not in grants)]
+        self._describe = describe
+        self._recent = recent
+        self._profile = request.profile if request else ""
+        self._grants = {"": (), **grants, self._profile: grants.get(self._profile, ())}
         self._problem = problem
         self._starting = False
 
@@ -58,13 +83,22 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
         workspace = base.workspace if base else os.getcwd()
         command = shlex.join(base.command) if base else ""
         policy = base.policy if base and base.policy else AS_CONFIGURED
+        runtime = base.runtime if base and base.runtime in dict(RUNTIMES) else AS_CONFIGURED
         sandbox = "off" if base and base.sandbox is False else AS_CONFIGURED
         with Vertical(classes="dialog -form"):
             yield Static("Start a run", classes="dialog-title", markup=False)
             with VerticalScroll(id="fields", can_focus=False):
                 yield from _row(
-                    "Workspace", Input(workspace, id="workspace", compact=True, select_on_focus=False)
+                    "Workspace",
+                    Input(
+                        workspace,
+                        id="workspace",
+                        compact=True,
+                        select_on_focus=False,
+                        suggester=Directories(self._recent),
+                    ),
                 )
+                yield from _row("", Static("◌", id="said", classes="quiet", markup=False))
                 yield from _row(
                     "Command",
                     Input(command, id="command", compact=True, placeholder="empty: as agent.yaml says"),
@@ -73,24 +107,59 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
                     "Name",
                     Input(base.name if base else "", id="name", compact=True, placeholder="empty: made up"),
                 )
-                yield from _row("Grants", self._grant_list())
+                if len(self._grants) > 1:
+                    profiles = [(name, visible(name) or "default") for name in sorted(self._grants)]
+                    yield from _row("Profile", _select(profiles, self._profile, "profile"))
+                with Horizontal(classes="row"):
+                    yield Label("Grants", classes="row-title", markup=False)
+                    yield TickList(id="granted", compact=True)
+                    yield Static(NO_GRANTS, id="no-grants", classes="quiet", markup=False)
                 yield from _row("Network", _select(POLICIES, policy, "policy"))
                 yield from _row("Sandbox", _select(SANDBOXES, sandbox, "sandbox"))
+                yield from _row("Runtime", _select(RUNTIMES, runtime, "runtime"))
             yield Static(self._problem, id="problem", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("Start (^s)", id="start", variant="primary")
                 yield Button("Cancel (esc)", id="cancel")
         yield Footer(show_command_palette=False, compact=True)
 
-    def _grant_list(self) -> Static | TickList:
-        if not self._grants:
-            return Static("none stored yet: press a on the main screen", classes="quiet", markup=False)
-        ticked = set(self._base.grants) if self._base else set()
-        choices = [Selection(Content(visible(name)), name, name in ticked) for name in self._grants]
-        return TickList(*choices, id="granted", compact=True)
+    def _list_grants(self, profile: str) -> None:
+        wanted = self._base.grants if self._base and profile == self._base.profile else ()
+        names = list(dict.fromkeys([*self._grants[profile], *wanted]))
+        ticks = self.query_one("#granted", TickList)
+        ticks.clear_options()
+        ticks.add_options([Selection(Content(visible(name)), name, name in wanted) for name in names])
+        ticks.highlighted = 0 if names else None
+        ticks.display = bool(names)
+        self.query_one("#no-grants").display = not names
 
     def on_mount(self) -> None:
         self.query_one("#problem").set_class(bool(self._problem), "shown")
+        self._list_grants(self._profile)
+
+    @on(Select.Changed, "#profile")
+    def _profile_chosen(self, event: Select.Changed) -> None:
+        if event.value != self._profile:
+            self._profile = str(event.value)
+            self._list_grants(self._profile)
+
+    @on(Input.Changed, "#workspace")
+    def _workspace_changed(self, event: Input.Changed) -> None:
+        self._look_into(event.value)
+
+    @work(group="describe", exclusive=True, exit_on_error=False)
+    async def _look_into(self, path: str) -> None:
+        """Show what agent.yaml says there, once the typing rests."""
+        await asyncio.sleep(REST)
+        try:
+            info = await self._describe(path)
+        except Exception as error:
+            text, bad = "! " + explain(error)[0], True
+        else:
+            text, bad = said_by(info)
+        said = self.query_one("#said", Static)
+        said.update(Content(text))
+        said.set_class(bad, "bad")
 
     @on(Input.Submitted)
     @on(Button.Pressed, "#start")
@@ -125,18 +194,19 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
     def _request(self) -> RunRequest:
         import msgspec
 
-        grants = self.query("#granted").results(TickList)
         typed = build_request(
             workspace=self.query_one("#workspace", Input).value,
             command=self.query_one("#command", Input).value,
             name=self.query_one("#name", Input).value,
-            grants=tuple(str(name) for chosen in grants for name in chosen.selected),
+            grants=tuple(str(name) for name in self.query_one("#granted", TickList).selected),
             policy=str(self.query_one("#policy", Select).value),
             sandbox=str(self.query_one("#sandbox", Select).value),
+            runtime=str(self.query_one("#runtime", Select).value),
+            profile=self._profile,
         )
         if self._base is None:
             return typed
-        shown = ("workspace", "command", "name", "grants", "policy", "sandbox")
+        shown = ("workspace", "command", "name", "grants", "policy", "sandbox", "runtime", "profile")
         return msgspec.structs.replace(self._base, **{field: getattr(typed, field) for field in shown})
 
     @work(group="start", exclusive=True, exit_on_error=False)
@@ -158,6 +228,17 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
         problem.update(text)
         problem.set_class(bool(text), "shown")
         problem.set_class(bad, "bad")
+
+
+class Directories(Suggester):
+    """How a half-typed workspace may go on; the right arrow takes it."""
+
+    def __init__(self, recent: Sequence[str]) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._recent = recent
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return await asyncio.to_thread(complete_directory, value, self._recent)
 
 
 def _row(title: str, field: Input | Select[str] | TickList | Static) -> ComposeResult:

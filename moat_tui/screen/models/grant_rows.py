@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from moat_tui.screen.models.moments import age, ahead, date_time
+from moat_tui.screen.models.activity import bars
+from moat_tui.screen.models.moments import age, ahead, date_time, plural
 from moat_tui.screen.models.pieces import PLAIN, Piece
 from moat_tui.screen.models.visible import visible
 
 if TYPE_CHECKING:
-    from engine import GrantInfo
+    from engine import GrantInfo, GrantUse, RunInfo
 
-TITLES = ("Provider", "Hosts", "Source", "State", "Last used")
+TITLES = ("Provider", "Hosts", "Source", "State", "Last used", "Uses by run")
 _STATES = {
     "valid": ("✓ valid", "ok"),
     "expiring": ("! expiring", "warn"),
@@ -22,18 +23,31 @@ _STATES = {
 }
 
 
+_GRAPH = 12  # runs in the graph of uses
+_ROOMY = 90  # columns below which there is no graph
+
+
 def widths(total: int) -> tuple[int, ...]:
-    """Column widths for `total` columns of which each cell takes two as padding."""
-    rest = max(30, total - 2 * len(TITLES))
+    """Column widths for `total` columns of which each cell takes two as padding; 0 leaves a column out."""
+    graph = _GRAPH if total >= _ROOMY else 0
+    rest = max(30, total - 2 * (len(TITLES) - 1) - (graph + 2 if graph else 0))
     state = 10 if rest < 60 else 12
     provider = min(18, max(10, rest // 5))
     used = min(26, max(12, rest // 4))
     source = min(18, max(8, rest // 5))
-    return (provider, max(4, rest - provider - source - state - used), source, state, used)
+    return (provider, max(4, rest - provider - source - state - used), source, state, used, graph)
 
 
 def key(grant: GrantInfo) -> str:
     return f"{grant.profile}/{grant.provider}"
+
+
+def by_profile(grants: Iterable[GrantInfo]) -> dict[str, list[str]]:
+    """Profile ("" is the default one) -> the names of its grants, sorted."""
+    found: dict[str, list[str]] = {}
+    for grant in grants:
+        found.setdefault(grant.profile, []).append(grant.provider)
+    return {profile: sorted(names) for profile, names in sorted(found.items())}
 
 
 def label(grant: GrantInfo) -> str:
@@ -42,8 +56,31 @@ def label(grant: GrantInfo) -> str:
     return f"{name} ({visible(grant.profile)})" if grant.profile else name
 
 
-def grant_cells(grant: GrantInfo, run_names: Mapping[str, str], now: datetime) -> tuple[Piece, ...]:
-    """A cell for each of TITLES. run_names: run id to name, for "last used by"."""
+def live_users(grant: GrantInfo, runs: Iterable[RunInfo]) -> list[RunInfo]:
+    """The runs that hold this grant now."""
+    return [
+        run
+        for run in runs
+        if not run.state.ended and run.profile == grant.profile and grant.provider in run.grants
+    ]
+
+
+def uses_by_run(
+    grant: GrantInfo, runs: Iterable[RunInfo], uses: Mapping[str, Mapping[str, GrantUse]]
+) -> list[int]:
+    """How often each of the newest runs that were granted it has used it; the oldest of them first."""
+    granted = sorted(
+        (run for run in runs if run.profile == grant.profile and grant.provider in run.grants),
+        key=lambda run: run.created_at,
+    )
+    found = (uses.get(run.id, {}).get(grant.provider) for run in granted[-_GRAPH:])
+    return [use.uses if use else 0 for use in found]
+
+
+def grant_cells(
+    grant: GrantInfo, run_names: Mapping[str, str], now: datetime, uses: Sequence[int] = ()
+) -> tuple[Piece, ...]:
+    """A cell for each of TITLES. run_names: run id to name, for "last used by"; uses: of `uses_by_run`."""
     used = "never"
     if grant.last_used_at:
         by = run_names.get(grant.last_used_run, grant.last_used_run)
@@ -54,6 +91,7 @@ def grant_cells(grant: GrantInfo, run_names: Mapping[str, str], now: datetime) -
         (visible(grant.source) or "-", PLAIN),
         state_piece(grant, now),
         (visible(used), PLAIN if grant.last_used_at else "dim"),
+        (bars(uses) if any(uses) else "", "info"),
     )
 
 
@@ -66,8 +104,14 @@ def state_piece(grant: GrantInfo, now: datetime) -> Piece:
     return text, role
 
 
-def grant_report(grant: GrantInfo, run_names: Mapping[str, str], now: datetime) -> list[list[Piece]]:
-    """Lines of (text, role): what is stored about it, never the value."""
+def grant_report(
+    grant: GrantInfo,
+    run_names: Mapping[str, str],
+    now: datetime,
+    uses: Sequence[int] = (),
+    users: Sequence[RunInfo] = (),
+) -> list[list[Piece]]:
+    """Lines of (text, role): what is stored about it, never the value. uses, users: from the above."""
 
     def field(name: str, *pieces: Piece) -> list[Piece]:
         return [(f"{name:<12} ", "dim"), *pieces]
@@ -91,6 +135,11 @@ def grant_report(grant: GrantInfo, run_names: Mapping[str, str], now: datetime) 
         by = visible(run_names.get(grant.last_used_run, grant.last_used_run))
         used = f"{date_time(grant.last_used_at)} by {by or 'a run'}"
     lines.append(field("Last used", (used, PLAIN)))
+    if any(uses):
+        told = f"  {sum(uses):,} in the last {plural(len(uses), 'run')} that had it"
+        lines.append(field("Uses by run", (bars(uses), "info"), (told, "dim")))
+    names = ", ".join(visible(run.name) for run in users)
+    lines.append(field("In use by", (f"● {names}", "ok") if users else ("no live run", "dim")))
     lines += [
         field("Host" if not index else "", (visible(host), "info")) for index, host in enumerate(grant.hosts)
     ]

@@ -39,6 +39,21 @@ def span(seconds: int) -> str:
     return f"{seconds // (365 * 86400)}y"
 
 
+def lasted(start: str, end: str, now: datetime) -> str:
+    """From `start` to `end`, or to now when that is empty, in at most six columns; `-` when unknown."""
+    began, over = parse_time(start), parse_time(end) if end else now
+    if began is None or over is None:
+        return "-"
+    seconds = max(0, int((over - began).total_seconds()))
+    if seconds < 60:
+        return f"{seconds}s"
+    if seconds < 3600:
+        return f"{seconds // 60}m{seconds % 60:02d}s"
+    if seconds < 86400:
+        return f"{seconds // 3600}h{seconds // 60 % 60:02d}m"
+    return f"{seconds // 86400}d{seconds // 3600 % 24:02d}h" if seconds < 1000 * 86400 else span(seconds)
+
+
 def ahead(text: str, now: datetime) -> str:
     """How far off a coming moment is (`5d left`), `2h ago` when it has passed, empty when not given."""
     moment = parse_time(text)

@@ -46,12 +46,13 @@ def heading(width: int) -> str:
     )
 
 
-def request_pieces(record: RequestRecord, width: int) -> list[Piece]:
-    """The line for `record`, at least as many columns as `heading(width)`."""
+def request_pieces(record: RequestRecord, width: int, *, marked: bool = False) -> list[Piece]:
+    """The line for `record`, at least as many columns as `heading(width)`; `marked` as one searched for."""
     layout = columns(width)
     host, path = place(record)
     pieces: list[Piece] = [
-        (clock_time(record.ts) + " ", "dim"),
+        (clock_time(record.ts), "dim"),
+        ("▸" if marked else " ", "warn"),
         (fit(visible(record.method), _METHOD) + " ", "strong"),
     ]
     if layout.host:

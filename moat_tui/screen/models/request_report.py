@@ -6,17 +6,23 @@ from typing import TYPE_CHECKING
 
 from moat_tui.screen.models.moments import date_time, duration, size
 from moat_tui.screen.models.pieces import PLAIN, Piece
+from moat_tui.screen.models.pretty import pretty_body
 from moat_tui.screen.models.request_line import decision_piece, place, status_piece
-from moat_tui.screen.models.visible import visible, visible_lines
+from moat_tui.screen.models.visible import visible
 
 if TYPE_CHECKING:
     from engine import RequestRecord
+    from moat_tui.screen.models.audit_match import Match
 
+BAR = 16  # columns of the timing bar
 BODY_LINES = 400  # a preview is at most 8 KiB, which can still be 8,000 empty lines
 
 
-def request_report(record: RequestRecord) -> list[list[Piece]]:
-    """Lines, each a list of (text, role). Headers and bodies are as redacted by the proxy."""
+def request_report(record: RequestRecord, audit: list[Piece] | None = None) -> list[list[Piece]]:
+    """Lines, each a list of (text, role). Headers and bodies are as redacted by the proxy.
+
+    audit: what is known of the request's entries in the audit log; None while they are looked for.
+    """
     host, path = place(record)
     lines: list[list[Piece]] = [
         [(f"{visible(record.method)} ", "strong"), (host, "info"), (path, PLAIN)],
@@ -29,18 +35,18 @@ def request_report(record: RequestRecord) -> list[list[Piece]]:
     lines.append(_field("Status", status_piece(record)))
     if record.error:
         lines.append(_field("Error", (visible(record.error), "bad")))
-    first = f", first byte after {duration(record.ttfb_ms)}" if record.ttfb_ms else ""
     lines += [
         _field("Time", (date_time(record.ts), PLAIN)),
-        _field("Took", (duration(record.duration_ms) + first, PLAIN)),
+        [("Took      ", "dim"), *timing_bar(record)],
         _field("Size", (f"{size(record.bytes_out)} sent, {size(record.bytes_in)} received", PLAIN)),
         _field("URL", (visible(record.url), PLAIN)),
         _field("Id", (visible(record.id), "dim")),
     ]
+    lines.append([("Audit     ", "dim"), *(audit or [("looking…", "dim")])])
     lines += _headers("Request headers", record.request_headers)
-    lines += _body("Request body", record.request_body)
+    lines += _body("Request body", record.request_body, record.request_headers)
     lines += _headers("Response headers", record.response_headers)
-    lines += _body("Response body", record.response_body)
+    lines += _body("Response body", record.response_body, record.response_headers)
     return lines
 
 
@@ -58,12 +64,31 @@ def _headers(title: str, headers: dict[str, str]) -> list[list[Piece]]:
     return lines
 
 
-def _body(title: str, body: str) -> list[list[Piece]]:
+def timing_bar(record: RequestRecord) -> list[Piece]:
+    """How long it waited for the first byte, and how long the rest took, side by side and in words."""
+    total, first = record.duration_ms, min(record.ttfb_ms, record.duration_ms)
+    if not total or not first:
+        return [(duration(total), PLAIN)]
+    waited = max(1, min(BAR - 1, round(BAR * first / total))) if first < total else BAR
+    words = f" {duration(total)}, first byte after {duration(first)}"
+    return [("█" * waited, "warn"), ("▒" * (BAR - waited), "info"), (words, PLAIN)]
+
+
+def audit_pieces(found: list[Match]) -> list[Piece]:
+    """What was found in the audit log; `a` in the window goes to the last of them."""
+    if not found:
+        return [("no entry found", "dim")]
+    text = ", ".join(f"#{match.seq:,} {match.type}" for match in found)
+    return [(text, PLAIN), ("   a shows it", "dim")]
+
+
+def _body(title: str, body: str, headers: dict[str, str]) -> list[list[Piece]]:
     if not body:
         return []
-    shown = visible_lines(body)
-    lines: list[list[Piece]] = [[], [(title, "strong"), (" (at most the first 8 KiB)", "dim")]]
-    lines += [[("  " + line, PLAIN)] for line in shown[:BODY_LINES]]
-    if len(shown) > BODY_LINES:
-        lines.append([(f"  … {len(shown) - BODY_LINES:,} more lines", "dim")])
+    kind = next((value for name, value in headers.items() if name.lower() == "content-type"), "")
+    shown = pretty_body(body, kind)
+    lines: list[list[Piece]] = [[], [(title, "strong"), (f" {shown.kind}, at most the first 8 KiB", "dim")]]
+    lines += [[("  ", PLAIN), *line] for line in shown.lines[:BODY_LINES]]
+    if len(shown.lines) > BODY_LINES:
+        lines.append([(f"  … {len(shown.lines) - BODY_LINES:,} more lines", "dim")])
     return lines

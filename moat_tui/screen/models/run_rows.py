@@ -6,14 +6,15 @@ import shlex
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from moat_tui.screen.models.moments import age, count
+from moat_tui.screen.models.activity import BUCKETS
+from moat_tui.screen.models.moments import age, count, lasted
 from moat_tui.screen.models.pieces import PLAIN, Piece, shorten_path
 from moat_tui.screen.models.visible import visible
 
 if TYPE_CHECKING:
     from engine import RunInfo
 
-TITLES = ("Name", "State", "Runtime", "Age", "Reqs", "Grants")
+TITLES = ("Name", "State", "Age", "Ran", "Reqs", "Last 3 min", "Runtime", "Grants")
 _STATES = {
     "starting": ("◌ starting", "info"),
     "running": ("● running", "ok"),
@@ -22,26 +23,39 @@ _STATES = {
     "failed": ("✗ failed", "bad"),
     "interrupted": ("! interrupted", "bad"),
 }
-_STATE, _RUNTIME, _AGE, _REQUESTS = 13, 15, 4, 6
+_STATE, _AGE, _RAN, _REQUESTS, _RUNTIME = 13, 4, 6, 6, 15
+_NARROW, _ROOMY = 72, 100  # below the first there is no graph, below the second no runtime
 
 
 def widths(total: int) -> tuple[int, ...]:
-    """Column widths for `total` columns of which each cell takes two as padding."""
-    rest = max(16, total - 2 * len(TITLES) - _STATE - _RUNTIME - _AGE - _REQUESTS)
+    """Column widths for `total` columns of which each cell takes two as padding; 0 leaves a column out."""
+    graph = BUCKETS if total >= _NARROW else 0
+    runtime = _RUNTIME if total >= _ROOMY else 0
+    fixed = (_STATE, _AGE, _RAN, _REQUESTS, graph, runtime)
+    padding = 2 * (2 + sum(1 for width in fixed if width))
+    rest = max(16, total - padding - sum(fixed))
     name = min(32, rest * 3 // 5)
-    return (name, _STATE, _RUNTIME, _AGE, _REQUESTS, rest - name)
+    return (name, *fixed, rest - name)
 
 
-def run_cells(run: RunInfo, requests: int | None, now: datetime) -> tuple[Piece, ...]:
+def run_cells(run: RunInfo, requests: int | None, now: datetime, graph: str = "") -> tuple[Piece, ...]:
     """A cell for each of TITLES. requests: None while they are still being counted."""
     return (
         (visible(run.name), "strong"),
         state_piece(run),
-        (visible(f"{run.runtime} {run.sandbox}".strip()), PLAIN),
         (age(run.created_at, now), PLAIN),
+        (ran(run, now), PLAIN),
         ("…" if requests is None else count(requests), PLAIN),
+        (graph, "info"),
+        (visible(f"{run.runtime} {run.sandbox}".strip()), PLAIN),
         (visible(", ".join(run.grants)) or "-", PLAIN if run.grants else "dim"),
     )
+
+
+def ran(run: RunInfo, now: datetime) -> str:
+    """How long the agent ran, or has run; `-` when it never did."""
+    never = not run.started_at and run.state in ("starting", "failed")
+    return "-" if never else lasted(run.started_at or run.created_at, run.ended_at, now)
 
 
 def state_piece(run: RunInfo) -> Piece:
@@ -61,6 +75,7 @@ def about(run: RunInfo, home: str) -> list[Piece]:
     if run.command:
         parts.append(visible(shlex.join(run.command)))
     parts.append(f"{visible(run.policy)} network")
+    parts.append(visible(f"{run.runtime} {run.sandbox}".strip()))
     if run.profile:
         parts.append(f"profile {visible(run.profile)}")
     if run.keep:

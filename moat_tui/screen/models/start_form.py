@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine import RunRequest
+    from engine import RunInfo, RunRequest
 
 AS_CONFIGURED = "configured"
 POLICIES = (
     (AS_CONFIGURED, "as agent.yaml says"),
     ("permissive", "permissive"),
     ("strict", "strict"),
+)
+RUNTIMES = (
+    (AS_CONFIGURED, "as agent.yaml says"),
+    ("docker", "docker"),
 )
 SANDBOXES = (
     (AS_CONFIGURED, "as agent.yaml says"),
@@ -29,8 +33,34 @@ class FormError(Exception):
         self.field = field
 
 
+def like(run: RunInfo) -> RunRequest:
+    """What to ask for to get a run like this one; its environment, mounts and hosts are not recorded."""
+    from engine import RunRequest
+
+    return RunRequest(
+        workspace=run.workspace,
+        command=run.command,
+        grants=run.grants,
+        image=run.image,
+        runtime=run.runtime,
+        sandbox=False if run.sandbox == "standard" else None,
+        policy=run.policy,
+        profile=run.profile,
+        interactive=run.interactive,
+        keep=run.keep,
+    )
+
+
 def build_request(
-    *, workspace: str, command: str, name: str, grants: tuple[str, ...], policy: str, sandbox: str
+    *,
+    workspace: str,
+    command: str,
+    name: str,
+    grants: tuple[str, ...],
+    policy: str,
+    sandbox: str,
+    runtime: str = AS_CONFIGURED,
+    profile: str = "",
 ) -> RunRequest:
     """Raises FormError. Only what can be judged without the engine is judged here."""
     from engine import RunRequest
@@ -49,5 +79,7 @@ def build_request(
         name=name.strip(),
         grants=grants,
         policy="" if policy == AS_CONFIGURED else policy,
+        runtime="" if runtime == AS_CONFIGURED else runtime,
+        profile=profile,
         sandbox=False if sandbox == "off" else None,
     )

@@ -1,8 +1,21 @@
-"""A list that keeps the newest items within a bound and counts what it let go."""
+"""What a list of lines is drawn from, and one that keeps the newest items within a bound."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+
+class Lines[Item](Protocol):
+    """Items by their place in the list, 0 the topmost. An item's number stays when places change."""
+
+    @property
+    def dropped(self) -> int: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> Item: ...
+    def number(self, place: int) -> int: ...
+    def place(self, number: int) -> int:
+        """Where the item with this number is, or the nearest to where it would be; 0 of an empty list."""
 
 
 class BoundedStore[Item]:
@@ -36,6 +49,12 @@ class BoundedStore[Item]:
         if not 0 <= index < len(self):
             raise IndexError(index)
         return self._items[self._head + index]
+
+    def number(self, place: int) -> int:
+        return self.dropped + place
+
+    def place(self, number: int) -> int:
+        return max(0, min(number - self.dropped, len(self) - 1))
 
     def __iter__(self) -> Iterator[Item]:
         return (self._items[position] for position in range(self._head, len(self._items)))

@@ -37,9 +37,11 @@ class AuditPane(Pane):
     HELP = """
 # Audit
 Every use of a credential and every refusal is an entry in a chain of hashes. The chain is verified
-in the background whenever it grows; the first entry that does not fit is named.
+in the background whenever it grows; the first entry that does not fit is named. `enter` opens the whole
+log: by type, entry by entry, with proof bundles.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "screen.open_audit", "Open", id="audit.open", tooltip="The whole log, by type"),
         Binding(
             "v", "screen.verify", "Verify", id="audit.verify", tooltip="Verify the whole chain again now"
         ),

@@ -11,13 +11,22 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
-from moat_tui.screen.models.grant_rows import TITLES, grant_cells, key, widths
+from moat_tui.screen.models.grant_rows import (
+    TITLES,
+    grant_cells,
+    grant_report,
+    key,
+    live_users,
+    uses_by_run,
+    widths,
+)
+from moat_tui.screen.models.pieces import Piece
 from moat_tui.screen.panes.pane import Pane
 from moat_tui.screen.theme import ROLE_CLASSES
 from moat_tui.screen.widgets.short_table import ShortTable
 
 if TYPE_CHECKING:
-    from engine import GrantInfo
+    from engine import GrantInfo, GrantUse, RunInfo
 
 
 class GrantsPane(Pane):
@@ -35,6 +44,13 @@ store only inside the proxy, and is never shown here.
             "enter", "screen.show_grant", "Show", id="grant.show", tooltip="What is stored about this grant"
         ),
         Binding(
+            "r",
+            "screen.replace_grant",
+            "Replace",
+            id="grant.replace",
+            tooltip="Store a new value for this grant",
+        ),
+        Binding(
             "d,delete",
             "screen.revoke_grant",
             "Revoke",
@@ -46,7 +62,10 @@ store only inside the proxy, and is never shown here.
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.grants: dict[str, GrantInfo] = {}
+        self._runs: Mapping[str, RunInfo] = {}
         self._names: Mapping[str, str] = {}
+        self._uses: Mapping[str, Mapping[str, GrantUse]] = {}
+        self._graphs: dict[str, list[int]] | None = None  # by grant; None: to be made again
 
     def compose(self) -> ComposeResult:
         yield Static("Looking for grants…", id="grants-empty", classes="empty-state", markup=False)
@@ -60,7 +79,15 @@ store only inside the proxy, and is never shown here.
     def current(self) -> GrantInfo | None:
         return self.grants.get(self.table.current_key)
 
-    def show(self, grants: list[GrantInfo], now: datetime) -> None:
+    def show(
+        self,
+        grants: list[GrantInfo],
+        now: datetime,
+        uses: Mapping[str, Mapping[str, GrantUse]] | None = None,
+    ) -> None:
+        """uses: run id -> grant -> how often the run has used it."""
+        self._uses = uses or {}
+        self._graphs = None
         self.grants = {key(grant): grant for grant in grants}
         self.set_class(bool(grants), "has-rows")
         empty = "No grants yet — press a to add one, or `moat grant github` in a terminal."
@@ -68,12 +95,31 @@ store only inside the proxy, and is never shown here.
         self.retitle(str(len(grants)) if grants else "none")
         self.redraw(now)
 
-    def name_runs(self, names: Mapping[str, str]) -> None:
-        """Run id to name, for "last used by"."""
-        self._names = names
+    def know_runs(self, runs: Mapping[str, RunInfo]) -> None:
+        """Run id to run, for who used a grant and who uses it now."""
+        if runs.keys() != self._runs.keys():
+            self._graphs = None
+        self._runs = runs
+        self._names = {run.id: run.name for run in runs.values()}
+
+    def report(self, grant: GrantInfo, now: datetime) -> list[list[Piece]]:
+        """All about one grant, as lines of (text, role)."""
+        uses = uses_by_run(grant, self._runs.values(), self._uses)
+        return grant_report(grant, self._names, now, uses, live_users(grant, self._runs.values()))
 
     def redraw(self, now: datetime) -> None:
-        self.table.show([(name, grant_cells(grant, self._names, now)) for name, grant in self.grants.items()])
+        if self._graphs is None:  # it looks at every run, and this is called every second
+            self._graphs = {
+                name: uses_by_run(grant, self._runs.values(), self._uses)
+                for name, grant in self.grants.items()
+            }
+        graphs = self._graphs
+        self.table.show(
+            [
+                (name, grant_cells(grant, self._names, now, graphs[name]))
+                for name, grant in self.grants.items()
+            ]
+        )
 
     def recolour(self) -> None:
         self.table.recolour()

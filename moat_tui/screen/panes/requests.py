@@ -1,4 +1,4 @@
-"""Pane 2: the selected run's requests as they happen."""
+"""Pane 2: the selected run's requests as they happen, filtered and sorted as asked."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from rich.segment import Segment
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
-from moat_tui.screen.models.moments import count
-from moat_tui.screen.models.request_line import heading, request_pieces, weigh
-from moat_tui.screen.models.store import BoundedStore
+from moat_tui.screen.models.filter_language import FilterError, finished
+from moat_tui.screen.models.request_line import heading, request_pieces
+from moat_tui.screen.models.request_lines import RequestLines
+from moat_tui.screen.models.request_query import RequestQuery
 from moat_tui.screen.models.visible import visible
 from moat_tui.screen.panes.pane import Pane
 from moat_tui.screen.theme import role_style
@@ -20,14 +21,34 @@ from moat_tui.screen.widgets.line_view import LineView
 
 if TYPE_CHECKING:
     from engine import RequestRecord, RunInfo
+    from moat_tui.screen.request_reader import RequestReader, RequestsRead
 
-KEPT = 20_000
-KEPT_BYTES = 64 * 1024 * 1024
+EXAMPLES = "host:github status:>=400 grant:github !method:GET ms:>500 decision:denied"
 
 
 class RequestList(LineView["RequestRecord"]):
+    def __init__(self, lines: RequestLines, query: RequestQuery) -> None:
+        super().__init__(lines, cursor=True, id="requests-list")
+        self._query = query
+
+    def variant(self) -> object:
+        return None if self._query.hiding else self._query.version
+
     def segments(self, item: RequestRecord, width: int) -> list[Segment]:
-        return [Segment(text, role_style(self, role)) for text, role in request_pieces(item, width)]
+        wanted = None if self._query.hiding else self._query.wanted
+        pieces = request_pieces(item, width, marked=wanted is not None and wanted(item))
+        return [Segment(text, role_style(self, role)) for text, role in pieces]
+
+
+class FilterInput(Input):
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "escape", "screen.clear_filter", "Clear", id="filter.clear", tooltip="No filter, back to the list"
+        ),
+        Binding(
+            "down,up", "screen.leave_filter", "List", show=False, id="filter.leave", tooltip="To the list"
+        ),
+    ]
 
 
 class RequestsPane(Pane):
@@ -38,10 +59,24 @@ class RequestsPane(Pane):
 # Requests
 What the selected run asked of the network, newest last, as the proxy saw it. A grant's name says
 which credential was attached; *denied* says that the policy refused. Credentials are never in here.
+
+`/` filters while you type: `host:github` `status:>=400` `status:4xx` `ms:100..500` `method:POST,PUT`
+`grant:github` `decision:denied` `path:/v1` `bytes:>10k`, `!` before a word for the opposite, quotes around
+blanks, and any other word is looked for in the URL. `x` shows the other requests too, `n` and `N` go from
+match to match, Esc clears. `M` `H` `P` `S` `T` `B` `R` `D` sort; the same key again turns the order, and a
+third time goes back to time.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "enter", "screen.open_request", "Detail", id="request.detail", tooltip="All about this request"
+        ),
+        Binding(
+            "slash",
+            "screen.filter_requests",
+            "Filter",
+            key_display="/",
+            id="request.filter",
+            tooltip="Show some of the requests",
         ),
         Binding(
             "f",
@@ -50,57 +85,249 @@ which credential was attached; *denied* says that the policy refused. Credential
             id="request.follow",
             tooltip="To the newest, and stay there",
         ),
+        Binding(
+            "p",
+            "screen.pause_requests",
+            "Pause",
+            show=False,
+            id="request.pause",
+            tooltip="Hold new requests back, or let them come",
+        ),
+        Binding(
+            "escape",
+            "screen.clear_filter",
+            "Clear",
+            show=False,
+            id="request.clear",
+            tooltip="No filter, by time",
+        ),
+        Binding(
+            "n",
+            "screen.next_found(1)",
+            "Next",
+            show=False,
+            id="request.next",
+            tooltip="The next match of the filter",
+        ),
+        Binding(
+            "N",
+            "screen.next_found(-1)",
+            "Previous",
+            show=False,
+            id="request.previous",
+            tooltip="The match before",
+        ),
+        Binding(
+            "x",
+            "screen.show_hidden",
+            "Around",
+            show=False,
+            id="request.around",
+            tooltip="With a filter: show the other requests too, or hide them",
+        ),
+        Binding(
+            "c",
+            "screen.copy_curl",
+            "Copy",
+            show=False,
+            id="request.curl",
+            tooltip="Copy as a curl command, without any credential",
+        ),
+        *(
+            Binding(
+                key,
+                f"screen.sort_requests('{column}')",
+                f"Sort by {column}",
+                show=False,
+                id=f"request.sort-{column}",
+                tooltip=f"Sort by {column}, turn the order, back to time",
+            )
+            for key, column in zip(
+                "MHPSTBRD",
+                ("method", "host", "path", "status", "took", "bytes", "grant", "decision"),
+                strict=True,
+            )
+        ),
     ]
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self._total = 0
-        self._whose = ""
+        self.query_model = RequestQuery()
+        self.lines = RequestLines()
+        self.reader: RequestReader | None = None
+        self._made = 0
+        self._done = True
+        self._run: RunInfo | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="requests-heading", markup=False)
-        store: BoundedStore[RequestRecord] = BoundedStore(KEPT, weight_limit=KEPT_BYTES, weigh=weigh)
-        yield RequestList(store, cursor=True, id="requests-list")
+        yield RequestList(self.lines, self.query_model)
+        yield Static(id="requests-problem", markup=False)
+        yield FilterInput(id="requests-filter", compact=True, placeholder=EXAMPLES)
 
     @property
     def view(self) -> RequestList:
         return self.query_one(RequestList)
 
     @property
+    def input(self) -> FilterInput:
+        return self.query_one(FilterInput)
+
+    @property
     def current(self) -> RequestRecord | None:
         return self.view.current
 
+    # What is to be shown
+
     def begin(self, run: RunInfo | None) -> None:
         """Another run is selected: forget the last one's requests until its own have been read."""
-        self.view.replace([])
+        self.lines.begin(None)
+        self.lines.clear_found(filtering=self.query_model.wanted is not None)
+        self._done = run is None
+        self.view.forget()
+        self.view.rearranged(follow=self.query_model.order is None)
         self.describe(run)
 
     def describe(self, run: RunInfo | None) -> None:
         """Say whose requests these are, and what an empty list means."""
-        self._whose = visible(run.name) if run else ""
-        self.view.empty = _empty(run)
+        self._run = run
         self._titles()
-        if not self.view.store:
-            self.view.refresh()
 
-    def show(self, records: list[RequestRecord], *, reset: bool) -> None:
-        if reset:
-            self.view.replace(records)
+    def take(self, found: RequestsRead) -> None:
+        """Apply what the reading thread has found of the selected run."""
+        query = self.query_model
+        if found.reset:
+            self.view.forget()
+        older, newer = self.lines.take(found, query.version)
+        self._done = found.done
+        if found.order is not None:
+            self.view.rearranged(follow=False)
         else:
-            self.view.append(records)
+            self.view.grew(at_start=older, at_end=newer)
         self._titles()
 
     def set_total(self, total: int) -> None:
-        """How many requests the run has made, whether shown or not."""
-        self._total = total
+        """How many requests the run has made, whether read or not."""
+        self._made = total
         self._titles()
 
+    # What is asked
+
+    def open_filter(self) -> None:
+        self.set_class(True, "filtering")
+        self.input.focus()
+
+    def leave_filter(self) -> None:
+        """To the list, unless what is written is no filter: then it stays to be mended."""
+        if self._apply_filter(self.input.value):
+            self.set_class(bool(self.query_model.text), "filtering")
+            self.view.focus()
+
+    def clear(self) -> None:
+        """No filter, and by time."""
+        with self.input.prevent(Input.Changed):
+            self.input.value = ""
+        self.set_class(False, "filtering")
+        self._apply_filter("")
+        if self.query_model.order is not None:
+            self.query_model.order = None
+            self.ask()
+        self.view.focus()
+
+    def sort(self, column: str) -> None:
+        self.query_model.sort(column)
+        self.ask()
+
+    def pause(self) -> None:
+        self.query_model.paused = not self.query_model.paused
+        if self.reader is not None:
+            self.reader.pause(self.query_model.paused)
+        self._titles()
+
+    def show_hidden(self) -> None:
+        """Show what the filter hides, its matches marked; or hide it again. Only by time."""
+        self.query_model.hiding = self.lines.hiding = not self.query_model.hiding
+        self.view.rearranged(follow=self.view.follow.on)
+        self._titles()
+
+    def go_to_found(self, step: int) -> bool:
+        """To the next match (step 1) or the one before (-1), going round; False when there is none."""
+        if not len(self.lines):
+            return False
+        number = self.lines.next_found(self.lines.number(self.view.place), step)
+        if number is None:
+            return False
+        self.view.show_place(self.lines.place(number))
+        return True
+
+    def ask(self) -> None:
+        """Another filter or order: what the old one found is forgotten, and the thread told."""
+        query = self.query_model
+        if self.reader is not None:
+            query.version = self.reader.ask(query.wanted, query.order)
+        self.lines.hiding = query.hiding
+        self.lines.clear_found(filtering=query.wanted is not None)
+        self._done = query.wanted is None
+        self.view.forget()
+        self.view.rearranged(follow=query.order is None)
+        self._titles()
+        self.screen.refresh_bindings()
+
+    def _apply_filter(self, text: str) -> bool:
+        problem = self.query_one("#requests-problem", Static)
+        try:
+            changed = self.query_model.filter(text)
+        except FilterError as error:
+            shown = visible(str(error))
+            # Over the place, with blanks that are not trimmed; further left when the words need the room.
+            at = max(0, min(error.at, self.input.size.width - len(shown) - 2))
+            problem.update("\N{NO-BREAK SPACE}" * at + f"↓ {shown}")
+            self.set_class(True, "filter-bad")
+            return False
+        self.set_class(False, "filter-bad")
+        if changed:
+            self.ask()
+        return True
+
+    @on(Input.Changed, "#requests-filter")
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._apply_filter(finished(event.value))
+
+    @on(Input.Submitted, "#requests-filter")
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.leave_filter()
+
+    # Words around the list
+
     def _titles(self) -> None:
-        shown = len(self.view.store)
-        note = self._whose
-        if self._total > shown > 0:
-            note += f" · last {count(shown)} of {count(self._total)}"
-        self.retitle(note)
+        lines, query = self.lines, self.query_model
+        note = query.note(
+            shown=len(lines),
+            found=len(lines.found) if lines.found is not None else 0,
+            total=lines.blocks.count,
+            made=self._made,
+            done=self._done,
+        )
+        name = visible(self._run.name) if self._run else ""
+        self.retitle(" · ".join(part for part in (name, note) if part))
+        empty = self._empty()
+        if empty != self.view.empty:
+            self.view.empty = empty
+            self.view.refresh()
+
+    def _empty(self) -> tuple[str, ...]:
+        run = self._run
+        if run is None:
+            return ("Select a run to see its requests.",)
+        if self.query_model.wanted is not None and self.lines.blocks.count:
+            return ("No request matches.", "Esc clears the filter.") if self._done else ("Looking…",)
+        if run.error:
+            return ("No requests. This run failed:", "", visible(run.error))
+        if run.state.ended:
+            return ("This run made no requests.", "Press o to read its output.")
+        return ("No requests yet.", "They appear here as the agent makes them.")
 
     def on_resize(self, event: events.Resize) -> None:
         width = self.view.scrollable_content_region.width
@@ -109,14 +336,5 @@ which credential was attached; *denied* says that the policy refused. Credential
     @on(LineView.FollowChanged)
     def _follow_changed(self, event: LineView.FollowChanged) -> None:
         event.stop()
-        self.subtitle(event.word if self.view.store else "")
-
-
-def _empty(run: RunInfo | None) -> tuple[str, ...]:
-    if run is None:
-        return ("Select a run to see its requests.",)
-    if run.error:
-        return ("No requests. This run failed:", "", visible(run.error))
-    if run.state.ended:
-        return ("This run made no requests.", "Press o to read its output.")
-    return ("No requests yet.", "They appear here as the agent makes them.")
+        order = self.query_model.order
+        self.subtitle("" if not len(self.lines) else order.label if order else event.word)

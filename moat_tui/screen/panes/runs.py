@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import DataTable, Static
 
+from moat_tui.screen.models.activity import Activities
 from moat_tui.screen.models.run_rows import TITLES, about, headline, run_cells, widths
 from moat_tui.screen.panes.pane import Pane
 from moat_tui.screen.theme import ROLE_CLASSES, text_of
@@ -45,6 +46,37 @@ A run belongs to its own supervisor: it goes on when this screen closes.
             tooltip="Open the output of the selected run",
         ),
         Binding("x", "screen.stop_run", "Stop", id="run.stop", tooltip="Stop the selected run; asks first"),
+        Binding(
+            "r",
+            "screen.start_again",
+            "Again",
+            id="run.again",
+            tooltip="Start a run like the selected one; opens the form, filled in",
+        ),
+        Binding(
+            "n",
+            "screen.rename_run",
+            "Rename",
+            show=False,
+            id="run.rename",
+            tooltip="Rename the selected run, once it has ended",
+        ),
+        Binding(
+            "d,delete",
+            "screen.destroy_run",
+            "Destroy",
+            show=False,
+            id="run.destroy",
+            tooltip="Remove an ended run with its logs and its audit log; asks first",
+        ),
+        Binding(
+            "w",
+            "screen.open_workspace",
+            "Workspace",
+            show=False,
+            id="run.workspace",
+            tooltip="Show the workspace in the file manager, or copy its path",
+        ),
     ]
 
     class Selected(Message):
@@ -59,6 +91,7 @@ A run belongs to its own supervisor: it goes on when this screen closes.
         self.runs: dict[str, RunInfo] = {}
         self.selected = ""
         self._requests: Mapping[str, int] = {}
+        self._activities = Activities()
         self._home = os.path.expanduser("~")
         self._awaited = ""  # a run to select that is not in the list yet
         self._stand_in = ""  # the row the cursor is on meanwhile, through nobody's choice
@@ -76,9 +109,19 @@ A run belongs to its own supervisor: it goes on when this screen closes.
     def table(self) -> ShortTable:
         return self.query_one(ShortTable)
 
-    def show(self, runs: list[RunInfo], requests: Mapping[str, int], now: datetime) -> None:
+    def show(
+        self,
+        runs: list[RunInfo],
+        requests: Mapping[str, int],
+        now: datetime,
+        recent: Mapping[str, list[str]] | None = None,
+    ) -> None:
+        """recent: when runs that are new here made their latest requests."""
         self.runs = {run.id: run for run in runs}
         self._requests = requests
+        for run_id, moments in (recent or {}).items():
+            self._activities.seed(run_id, moments, now)
+        self._activities.seen(requests.items(), now)
         self.set_class(bool(runs), "has-rows")
         empty = "No runs yet — press s to start one, or `moat run` in a terminal."
         self.query_one("#runs-empty", Static).update(empty)
@@ -96,7 +139,14 @@ A run belongs to its own supervisor: it goes on when this screen closes.
             run for place, run in enumerate(self.runs.values()) if place < SHOWN or run.id == self.selected
         ]
         self.table.show(
-            [(run.id, run_cells(run, self._requests.get(run.id), now)) for run in shown], self.selected
+            [
+                (
+                    run.id,
+                    run_cells(run, self._requests.get(run.id), now, self._activities.graph(run.id, now)),
+                )
+                for run in shown
+            ],
+            self.selected,
         )
 
     def select(self, run_id: str) -> None:

@@ -23,8 +23,10 @@ from textual.selection import Selection
 from textual.strip import Strip
 
 from moat_tui.screen.models.following import Following
-from moat_tui.screen.models.store import BoundedStore
+from moat_tui.screen.models.store import BoundedStore, Lines
 from moat_tui.screen.theme import ROLE_CLASSES, role_style
+
+MOST_SELECTED = 5_000  # lines that one selection may copy
 
 
 class LineView[Item](ScrollView, can_focus=True):
@@ -76,7 +78,7 @@ class LineView[Item](ScrollView, can_focus=True):
         def control(self) -> LineView[object]:
             return self.view
 
-    def __init__(self, store: BoundedStore[Item], *, cursor: bool = False, id: str | None = None) -> None:
+    def __init__(self, store: Lines[Item], *, cursor: bool = False, id: str | None = None) -> None:
         super().__init__(id=id)
         self.store = store
         self.follow = Following()
@@ -99,33 +101,64 @@ class LineView[Item](ScrollView, can_focus=True):
 
     def replace(self, items: Iterable[Item]) -> None:
         """Show these instead, from their end."""
-        self.store.clear()
+        self._own_store.clear()
         self._strips.clear()
         self.follow.resume()
         self.append(items)
 
     def append(self, items: Iterable[Item]) -> None:
         """Add new lines. Whoever reads further up keeps the lines they are reading."""
-        before = self.store.dropped + len(self.store)
-        dropped = self.store.extend(items)
-        self.follow.arrived(self.store.dropped + len(self.store) - before)
-        top = max(0, self.scroll_offset.y - dropped)
-        self._cursor = max(self._cursor, self.store.dropped)
-        self._settle(top)
+        store = self._own_store
+        before = store.dropped + len(store)
+        dropped = store.extend(items)
+        self._cursor = max(self._cursor, store.dropped)
+        self.grew(at_start=-dropped, at_end=store.dropped + len(store) - before)
+
+    @property
+    def _own_store(self) -> BoundedStore[Item]:
+        if not isinstance(self.store, BoundedStore):
+            raise TypeError("only a BoundedStore is filled through its view")
+        return self.store
+
+    def grew(self, *, at_start: int = 0, at_end: int = 0) -> None:
+        """The store has that many lines more (or fewer) at its ends; what is being read stays in view."""
+        self.follow.arrived(at_end)
+        self._settle(max(0, self.scroll_offset.y + at_start))
+        self.refresh()
+        self._say()
+
+    def forget(self) -> None:
+        """Numbers mean other items from now on, or items look different."""
+        self._strips.clear()
+
+    def rearranged(self, *, follow: bool) -> None:
+        """The store shows other lines or another order: stand at its end, or where the cursor's line is."""
+        if follow:
+            self.follow.resume()
+        else:
+            self.follow.release()
+        place = self.store.place(self._cursor)
+        if len(self.store):
+            self._cursor = self.store.number(place)
+        self._settle(max(0, place - self.size.height // 2))
         self.refresh()
         self._say()
 
     @property
+    def place(self) -> int:
+        """Where the cursor is; 0 in an empty list."""
+        return self.store.place(self._cursor)
+
+    @property
     def current(self) -> Item | None:
         """The item under the cursor."""
-        place = self._cursor - self.store.dropped
-        return self.store[place] if self._has_cursor and 0 <= place < len(self.store) else None
+        return self.store[self.place] if self._has_cursor and len(self.store) else None
 
     def show_place(self, place: int) -> None:
         """Bring a line (0 the oldest kept) into view and stop following."""
         self._release()
         self._settle(max(0, place - self.size.height // 2))
-        self._cursor = self.store.dropped + place
+        self._cursor = self.store.number(place)
         self.refresh()
         self._say()
 
@@ -137,7 +170,7 @@ class LineView[Item](ScrollView, can_focus=True):
         try:
             self.virtual_size = Size(self.line_width(), len(self.store))
             if self.follow.on:
-                self._cursor = self.store.dropped + max(0, len(self.store) - 1)
+                self._cursor = self.store.number(len(self.store) - 1) if len(self.store) else 0
                 self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True, force=True)
             elif top is not None:
                 self.scroll_to(y=top, animate=False, immediate=True, force=True)
@@ -198,14 +231,14 @@ class LineView[Item](ScrollView, can_focus=True):
 
     def _move(self, lines: int) -> None:
         """Move the cursor, or without one the view. Up always releases, down to the end follows."""
-        if not self.store:
+        if not len(self.store):
             return
         if lines < 0:
             self._release()
         last = len(self.store) - 1
         if self._has_cursor:
-            place = min(last, max(0, self._cursor - self.store.dropped + lines))
-            self._cursor = self.store.dropped + place
+            place = min(last, max(0, self.place + lines))
+            self._cursor = self.store.number(place)
             top, height = self.scroll_offset.y, max(1, self.size.height)
             self._settle(min(max(top, place - height + 1), place))
             at_end = place == last
@@ -229,7 +262,7 @@ class LineView[Item](ScrollView, can_focus=True):
         if self._has_cursor and 0 <= place < len(self.store):
             if place < len(self.store) - 1:
                 self._release()
-            self._cursor = self.store.dropped + place
+            self._cursor = self.store.number(place)
             self.refresh()
             if event.chain == 2:
                 self.open_current()
@@ -240,7 +273,7 @@ class LineView[Item](ScrollView, can_focus=True):
         width = self.size.width
         base = self.rich_style
         place = self.scroll_offset.y + y
-        if not self.store:
+        if not len(self.store):
             strip = self._empty_line(y, width, base)
         elif place >= len(self.store):
             strip = Strip.blank(width, base)
@@ -256,7 +289,7 @@ class LineView[Item](ScrollView, can_focus=True):
         return strip
 
     def _line(self, place: int, base: Style) -> Strip:
-        number = self.store.dropped + place
+        number = self.store.number(place)
         selected = self._has_cursor and number == self._cursor
         # Not content_size: the width that lines are laid out for must be the one the heading uses.
         width = self.scrollable_content_region.width
@@ -304,11 +337,22 @@ class LineView[Item](ScrollView, can_focus=True):
         return True
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """The selected text. Only selected lines are looked at: there may be a million others."""
         width = self.scrollable_content_region.width
-        text = "\n".join(
-            "".join(part.text for part in self.segments(item, width)).rstrip() for item in self.store
-        )
-        return selection.extract(text), "\n"
+        first = selection.start.y if selection.start is not None else 0
+        last = selection.end.y if selection.end is not None else len(self.store) - 1
+        places = range(max(0, first), min(last + 1, len(self.store), max(0, first) + MOST_SELECTED))
+        if not places:
+            return None
+        lines = [
+            "".join(part.text for part in self.segments(self.store[place], width)).rstrip()
+            for place in places
+        ]
+        if selection.end is not None and last == places[-1]:
+            lines[-1] = lines[-1][: selection.end.x]
+        if selection.start is not None and first == places[0]:
+            lines[0] = lines[0][selection.start.x :]
+        return "\n".join(lines), "\n"
 
     def selection_updated(self, selection: Selection | None) -> None:
         self.refresh(Region(0, 0, *self.size))

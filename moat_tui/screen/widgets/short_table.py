@@ -64,7 +64,7 @@ class ShortTable(DataTable[object], inherit_bindings=False):
         return self._shown[self.cursor_row][0]
 
     def lay_out(self, widths: tuple[int, ...]) -> None:
-        """Make the columns this wide. Rows are drawn again, because they are cut to fit."""
+        """Make the columns this wide; 0 leaves one out. Rows are drawn again, because they are cut to fit."""
         if widths == self._columns_are:
             return
         rows, key = self._shown, self.current_key
@@ -72,7 +72,8 @@ class ShortTable(DataTable[object], inherit_bindings=False):
         self.clear(columns=True)
         self._shown = []
         for title, width in zip(self._titles, widths, strict=True):
-            self.add_column(title, width=width, key=title)
+            if width:
+                self.add_column(title, width=width, key=title)
         self.show(rows, key)
 
     def show(self, rows: list[Row], key: str = "") -> None:
@@ -111,7 +112,7 @@ class ShortTable(DataTable[object], inherit_bindings=False):
     def _update(self, rows: list[Row]) -> None:
         for (key, old), (_, new) in zip(self._shown, rows, strict=True):
             for title, width, was, piece in zip(self._titles, self._columns_are, old, new, strict=True):
-                if was != piece:
+                if was != piece and width:
                     self._set(key, title, piece, width)
 
     def _set(self, key: str, title: str, piece: Piece, width: int) -> None:
@@ -127,6 +128,7 @@ class ShortTable(DataTable[object], inherit_bindings=False):
                 shown = (
                     text_of(self, (_cut(piece, width),))
                     for piece, width in zip(cells, self._columns_are, strict=True)
+                    if width
                 )
                 self.add_row(*shown, key=key)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.audit import AuditLog, Signer, canonical_json, console, entry_hash, export_bundle, verify_bundle
+from engine.audit import (
+    AuditLog,
+    Signer,
+    canonical_json,
+    console,
+    entry_hash,
+    export_bundle,
+    render_verdict,
+    verify_bundle,
+)
 from engine.errors import AuditError
 from engine.home import Home
 
@@ -164,3 +174,30 @@ def test_no_single_byte_can_be_changed_into_another_story(data: st.DataObject):
     if verdict.valid:
         found, meant = json.loads(flipped), go_bundle()
         assert found["entries"] == meant["entries"]
+
+
+def test_threat_36_a_bundle_signed_anew_by_somebody_else_says_by_whom(written: Path, signer: Signer):
+    """Chain and signatures hold, so far from the installation only the key itself tells it apart."""
+    honest = json.loads(export_bundle(written))
+    forger = Signer.generate()
+    forged, previous = json.loads(json.dumps(honest)), ""
+    for entry in forged["entries"]:
+        if entry["type"] == "console":
+            entry["data"]["line"] = "nothing happened"
+        entry["prev"] = previous
+        parts = (entry["seq"], entry["ts"], entry["type"], previous, canonical_json(entry["data"]))
+        entry["hash"] = previous = entry_hash(*parts)
+    forged["last_hash"] = previous
+    for attestation in forged["attestations"]:
+        attestation["root_hash"] = forged["entries"][attestation["seq"] - 1]["hash"]
+        attestation["signature"] = base64.b64encode(forger.sign(attestation["root_hash"])).decode()
+        attestation["public_key"] = base64.b64encode(forger.public_key).decode()
+    assert verify(honest).signers == (signer.public_key.hex(),)
+    verdict = verify(forged)
+    assert verdict.valid
+    assert verdict.signers == (forger.public_key.hex(),)
+    assert f"       by the key {forger.public_key.hex()}" in render_verdict(verdict)
+    known = verify(forged, public_key=signer.public_key)
+    assert not known.valid
+    assert "not made with this installation's key" in known.error
+    assert known.signers == ()

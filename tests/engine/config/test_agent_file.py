@@ -271,3 +271,15 @@ def test_a_pipe_a_directory_and_a_dangling_link_are_no_configuration(workspace: 
     file.symlink_to(workspace / "nowhere")
     with pytest.raises(ConfigError, match="No such file"):
         load_agent_config(workspace)
+
+
+def test_a_link_planted_by_the_agent_shows_no_file_of_the_hosts(workspace: Path, tmp_path: Path) -> None:
+    """Its text would stand in an error, or its `env` be given to the agent."""
+    key = tmp_path / "encryption.key"
+    for content in ("akM2PjKxvwocST4xuhPqM6P8eJnRyC/m3ukLBLPL/aw=", "env: {SECRET: akM2PjKxvwocST4x}"):
+        key.write_text(content)
+        (workspace / "agent.yaml").unlink(missing_ok=True)
+        (workspace / "agent.yaml").symlink_to(key)
+        with pytest.raises(ConfigError, match="found a symbolic link") as caught:
+            load_agent_config(workspace)
+        assert "akM2" not in str(caught.value)

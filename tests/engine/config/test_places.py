@@ -139,3 +139,55 @@ def test_a_workspace_is_not_moats_home(workspace: Path, tmp_path: Path) -> None:
             check_workspace(path, tmp_path / "home")
     with pytest.raises(UsageError, match="Moat's credentials"):
         check_workspace(workspace, workspace / "home-to-be")
+
+
+def test_the_usual_home_is_refused_while_another_one_is_in_use(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MOAT_HOME moves what Moat uses; the credentials in ~/.moat stay credentials."""
+    person = tmp_path / "person"
+    (person / ".moat" / "credentials").mkdir(parents=True)
+    (person / "project").mkdir()
+    monkeypatch.setenv("HOME", str(person))
+    for path in (person, person / ".moat", person / ".moat" / "credentials"):
+        with pytest.raises(UsageError, match="Moat's credentials"):
+            check_workspace(path, tmp_path / "home")
+        with pytest.raises(UsageError, match="Moat's credentials"):
+            parse_mount(f"{path}:/x", workspace, (tmp_path / "home",))
+    assert check_workspace(person / "project", tmp_path / "home") == person / "project"
+
+
+def test_moats_home_is_known_by_what_it_is_and_not_by_its_name(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bind mount, or a file system that ignores case, gives one directory two paths; only root can make
+    such a mount, so the second path is made up here."""
+    home, alias = tmp_path / "home", tmp_path / "HOME"
+    for place in (home, alias):
+        (place / "credentials").mkdir(parents=True)
+    real_stat = Path.stat
+
+    def stat(path: Path, **options: bool) -> os.stat_result:
+        return real_stat(home if path == alias else path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    for source in (alias, alias / "credentials"):
+        with pytest.raises(UsageError, match="Moat's credentials"):
+            parse_mount(f"{source}:/x", workspace)
+
+
+@pytest.mark.parametrize("name", ["bus", "keyring/control", "systemd/private", "agent"])
+def test_the_sessions_sockets_are_refused(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Whoever speaks to the session's bus can ask for the keychain's key, and start programs."""
+    session = tmp_path / "s"
+    (session / name).parent.mkdir(parents=True)
+    monkeypatch.chdir((session / name).parent)  # a socket's path is short
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(session))
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(session / "agent"))
+    assert parse_mount(f"{session}:/x", workspace).source == session
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(Path(name).name)
+        with pytest.raises(UsageError, match="which would give the agent this machine"):
+            parse_mount(f"{session}:/x", workspace)

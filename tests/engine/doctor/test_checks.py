@@ -8,7 +8,9 @@ import time
 
 import pytest
 
+from engine.doctor import base_image, gvisor, local_checks
 from engine.doctor.checks import CHECKS, in_thread, run_checks, within_time
+from engine.doctor.docker_engine import EngineProblem, EngineTrouble
 from engine.doctor.results import CheckResult, CheckState
 from engine.errors import RuntimeFailure, RuntimeUnavailable, UsageError
 
@@ -94,3 +96,27 @@ async def test_a_threads_error_arrives():
 
     with pytest.raises(ValueError, match="from the thread"):
         await in_thread(fail)
+
+
+async def test_no_fix_is_promised_for_an_engine_that_moat_does_not_own(home, machine, altered, tmp_path):
+    elsewhere = altered(machine, docker_host=f"unix://{tmp_path}/elsewhere.sock", dockerd_args=())
+    results = await run_checks(home, machine=elsewhere, find=nothing, locate_key=Where)
+    failed = [result for result in results if result.state is CheckState.FAIL]
+    assert [result.name for result in failed] == ["docker", "gvisor", "image"]
+    assert not any(result.fixable or "--fix" in result.remedy for result in failed)
+
+
+async def test_a_silent_engine_is_waited_for_once_and_not_as_long_as_a_container(home, machine, monkeypatch):
+    asked = []
+
+    async def silent(_machine, *, timeout=10):
+        asked.append(timeout)
+        raise EngineTrouble(EngineProblem.SILENT, "says nothing")
+
+    for module in (base_image, gvisor, local_checks):
+        monkeypatch.setattr(module, "ask_engine", silent)
+    results = await run_checks(
+        home, ["gvisor", "image", "clock"], machine=machine, find=nothing, locate_key=Where
+    )
+    assert [result.state for result in results] == [CheckState.FAIL, CheckState.FAIL, CheckState.OK]
+    assert max(asked) == 10

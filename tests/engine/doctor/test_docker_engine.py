@@ -130,3 +130,30 @@ def broken_or_knock(answer):
             writer.close()
 
     return handle
+
+
+@pytest.mark.parametrize("host", ["ssh://build", "tcp://10.9.8.7:2375", "tcp://127.0.0.1:x", "garbage"])
+async def test_an_engine_that_no_run_can_use_is_called_that(machine, altered, host):
+    result = await check_engine(altered(machine, docker_host=host))
+    assert result.message.startswith(f"Moat cannot use the Docker engine at {host}")
+    assert "Unset DOCKER_HOST" in result.remedy
+    assert not result.fixable
+
+
+async def test_a_loopback_port_where_nobody_listens_is_told_in_a_few_words(machine, altered):
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+    elsewhere = altered(machine, docker_host=f"tcp://127.0.0.1:{port}", dockerd_args=())
+    result = await check_engine(elsewhere)
+    assert result.message.endswith(f"at tcp://127.0.0.1:{port} cannot be reached: Connection refused")
+
+
+async def test_without_sudo_the_remedy_names_none(machine, altered, commands, monkeypatch):
+    async def refuse(_path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(asyncio, "open_unix_connection", refuse)
+    denied = altered(machine, uid=1000)
+    assert (await trouble_of(denied)).remedy.startswith("As root: usermod -aG docker someone")
+    commands.add("sudo")
+    assert (await trouble_of(denied)).remedy.startswith("sudo usermod -aG docker someone")

@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from engine.doctor import local_checks
 from engine.doctor.local_checks import (
     check_ca,
     check_clock,
@@ -132,3 +133,21 @@ def test_an_authority_without_its_key(home, authority):
     authority()
     (home.ca / "ca.key").unlink()
     assert "missing" in check_ca(home, NOW).message
+
+
+def test_a_key_file_that_cannot_be_used_is_no_matter_of_a_keychain():
+    class File:
+        place, detail, problem = "file", "/home/encryption.key", "Permission denied"
+
+    assert "keychain" not in check_key(File).remedy
+
+
+async def test_a_home_that_may_not_be_looked_into_leaves_the_clock_to_other_witnesses(
+    machine, home, monkeypatch
+):
+    class Hidden:
+        def stat(self):
+            raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(local_checks, "_witnesses", lambda machine, home: (Hidden(),))
+    assert (await check_clock(machine, home)).state is CheckState.OK

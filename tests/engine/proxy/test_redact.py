@@ -251,3 +251,16 @@ def test_hostile_texts_take_no_time() -> None:
         "=" * 12_000,
     ):
         body(text, "text/plain")
+
+
+def test_threat_31_userinfo_of_urls_anywhere() -> None:
+    """As git writes remotes: https://x-access-token:TOKEN@github.com/…"""
+    redactor = Redactor(Masker(()))
+    remote = "https://x-access-token:ghs_notOursButSecret@github.com/a/b.git"
+    said = redactor.headers([(b"Referer", remote.encode()), (b"Host", b"u:ghs_notOursButSecret@h")])
+    assert said == {"Referer": "https://[REDACTED]@github.com/a/b.git", "Host": "[REDACTED]@h"}
+    body = redactor.body(f'{{"url": "{remote}", "n": 1}}'.encode(), "application/json", "", cut=False)
+    assert body == '{"url": "https://[REDACTED]@github.com/a/b.git", "n": 1}'
+    assert redactor.text("mail someone@example.test or see https://h.test/@x") == (
+        "mail someone@example.test or see https://h.test/@x"
+    )

@@ -70,6 +70,22 @@ def test_the_first_run_is_the_measure_and_a_wider_one_needs_a_yes(tmp_path):
     approve(home, Path("/other"), wider)  # every workspace has its own measure
 
 
+def test_threat_39_a_strangers_first_wishes_are_put_to_the_person_who_is_there(tmp_path):
+    home = Home(tmp_path / "home")
+    hostile = config(grants=("github",), mounts=(mount("/root/.ssh", read_only=True),), sandbox=False)
+    with pytest.raises(ApprovalNeeded, match="first run") as raised:
+        approve(home, WORKSPACE, hostile, person=True)
+    assert raised.value.asks == ("grant github", "mount /root/.ssh:/data:ro", "no gVisor sandbox")
+    # Headless there is nobody to ask; what it gets is said.
+    assert approve(home, WORKSPACE, hostile) == raised.value.asks
+    assert approve(home, WORKSPACE, hostile) == ()
+
+
+@pytest.mark.parametrize("modest", [config(policy="strict"), config(policy="permissive"), config(policy="")])
+def test_a_first_run_that_asks_for_nothing_asks_nobody(tmp_path, modest):
+    assert approve(Home(tmp_path / "home"), WORKSPACE, modest, person=True) == ()
+
+
 def test_a_yes_counts_only_for_what_was_shown(tmp_path):
     home = Home(tmp_path / "home")
     approve(home, WORKSPACE, config())
@@ -88,3 +104,8 @@ def test_a_damaged_record_approves_nothing(tmp_path):
     record.write_bytes(b"{")
     with pytest.raises(ApprovalNeeded):
         approve(home, WORKSPACE, config(grants=("github",)))
+
+
+def test_naming_hosts_after_an_open_network_asks_nobody(tmp_path):
+    before = asks_of(tmp_path, config(policy="permissive"))
+    assert widened(before, asks_of(tmp_path, config(policy="strict", allow=("pypi.org",)))) == ()

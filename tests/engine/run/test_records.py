@@ -5,6 +5,7 @@ from engine.audit import AuditLog, read_entries, verify_log
 from engine.errors import AuditGateClosed
 from engine.events import GrantUse, RequestRecord
 from engine.home import Home
+from engine.run.output import MAX_LINE
 from engine.run.records import USAGE, RunRecords
 from engine.run.tail import LogTail, RequestTail
 
@@ -90,3 +91,15 @@ async def test_threat_37_a_closed_gate_refuses_credentials_and_is_said_once(kept
     assert len(notices) == 1
     assert "no credential" in notices[0]
     assert [line.line for line in LogTail(home, RUN).read()] == ["the agent goes on"]
+
+
+@pytest.mark.parametrize("before", range(MAX_LINE - len(SECRET) - 2, MAX_LINE + 3))
+@pytest.mark.parametrize("end", [b"", b"\n"])
+async def test_a_value_across_the_cut_of_a_long_line_is_masked(kept, before, end):
+    home, _, records, _ = kept
+    text = ("x" * before + SECRET + "y" * MAX_LINE).encode() + end
+    for start in range(0, len(text), 4099):
+        await records.output("stdout", text[start : start + 4099])
+    await records.close()
+    kept_text = "".join(line.line for line in LogTail(home, RUN).read())
+    assert kept_text == "x" * before + "[REDACTED]" + "y" * MAX_LINE

@@ -6,7 +6,7 @@ import pytest
 from engine.events import LogLine
 from engine.home import Home
 from engine.run.jsonl import LineFile
-from engine.run.tail import LOGS, LogTail
+from engine.run.tail import LOGS, MAX_LINE, LogTail
 
 RUN = "run_0123456789ab"
 
@@ -94,3 +94,81 @@ def test_a_full_disk_loses_lines_countedly_and_never_tears_two(home, monkeypatch
     assert texts(LogTail(home, RUN).read()) == ["before", "after"]
     assert file.dropped == 2
     assert file.problem
+
+
+@pytest.mark.parametrize("how", ["truncated", "replaced"])
+def test_a_file_that_is_another_now_is_read_from_its_beginning(home, how):
+    tail = LogTail(home, RUN)
+    append(home, line("one") + line("two"))
+    assert len(tail.read()) == 2
+    path = home.run(RUN) / LOGS
+    if how == "truncated":
+        path.write_bytes(b"")
+        assert tail.read() == []
+    else:
+        home.write(path, line("other") * 3)
+        assert texts(tail.read()) == ["other"] * 3
+    append(home, line("new"))
+    assert texts(tail.read()) == ["new"]
+
+
+def test_an_endless_line_costs_no_memory_and_hides_nothing_after_it(home):
+    import tracemalloc
+
+    append(home, line("before"))
+    path = home.run(RUN) / LOGS
+    with open(path, "ab") as file:
+        file.truncate(file.tell() + 100_000_000)  # a hole: zeros without a line end
+    tail = LogTail(home, RUN)
+    tracemalloc.start()
+    assert texts(tail.read()) == ["before"]
+    assert tail.read() == []
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held < 3 * MAX_LINE
+    append(home, b"\n" + line("after"))
+    assert texts(tail.read()) == ["after"]
+    assert tail.skipped == 1
+
+
+def test_the_last_lines_of_a_file_that_ends_in_an_endless_one(home):
+    append(home, line("before"))
+    with open(home.run(RUN) / LOGS, "ab") as file:
+        file.truncate(file.tell() + 20_000_000)
+    tail = LogTail(home, RUN)
+    tail.last(10)
+    append(home, b"\n" + line("after"))
+    assert texts(tail.read()) == ["after"]
+
+
+def test_last_none_moves_to_the_end(home):
+    append(home, line("one") + line("two")[:-4])
+    tail = LogTail(home, RUN)
+    assert tail.last(0) == []
+    append(home, line("two")[-4:])
+    assert texts(tail.read()) == ["two"]
+
+
+def test_a_hundred_thousand_lines_in_pages_and_at_once(home):
+    append(home, b"".join(line(f"{n}") for n in range(100_000)))
+    tail = LogTail(home, RUN)
+    read = []
+    while page := tail.read(7_000):
+        assert len(page) <= 7_000
+        read += texts(page)
+    assert read == [str(n) for n in range(100_000)]
+    assert texts(LogTail(home, RUN).last(60_000)) == [str(n) for n in range(40_000, 100_000)]
+
+
+def test_lines_dropped_by_a_full_disk_are_counted_each(home, monkeypatch):
+    file = LineFile(home, home.run(RUN) / LOGS)
+    lines = [LogLine(ts="t", line=str(n)) for n in range(5)]
+    real = os.write
+    first = len(msgspec.json.encode(lines[0])) + 1
+    monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[: first + 3]))  # one, and a bit
+    file.append(*lines)
+    assert file.dropped == 4
+    monkeypatch.setattr(os, "write", real)
+    file.append(LogLine(ts="t", line="later"))
+    file.close()
+    assert texts(LogTail(home, RUN).read()) == ["0", "later"]

@@ -1,9 +1,12 @@
 import hashlib
+import os
 import subprocess
 from types import SimpleNamespace
 
 import msgspec
 import pytest
+
+import engine
 
 LATER = "run_bbbbbbbbbbbb"
 
@@ -45,6 +48,18 @@ def test_export_then_verify(moat, verdicts, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def test_export_to_stdout_is_the_bundle_alone(moat, verdicts, tmp_path, capsys):
+    assert moat("audit", "--export", "-") == 0
+    assert capsys.readouterr().out == "bundle"
+    assert not (tmp_path / "-").exists()
+
+
+def test_a_live_runs_log_is_said_to_go_on(moat, verdicts, put_run, capsys):
+    put_run(LATER, state=engine.RunState.RUNNING, supervisor_pid=os.getpid())
+    assert moat("audit", LATER) == 0
+    assert "swift-otter is running: this is its log so far" in capsys.readouterr().err
+
+
 def test_export_to_where_nothing_can_be_written(moat, verdicts, capsys):
     assert moat("audit", "--export", "no/such/place.json") == 125
     out, err = capsys.readouterr()
@@ -61,6 +76,12 @@ def test_export_into_a_full_device(moat, verdicts, capsys):
 def test_a_bundle_that_cannot_be_read(file, moat, verdicts, capsys):
     assert moat("audit", "verify", file) == 125
     assert capsys.readouterr().err.startswith(f"moat: error: {file}: ")
+
+
+def test_a_file_without_end_is_refused_before_it_fills_the_memory(moat, verdicts, monkeypatch, capsys):
+    monkeypatch.setattr("moat_tui.cli.audit._MOST_BYTES", 1 << 20)
+    assert moat("audit", "verify", "/dev/zero") == 125
+    assert "/dev/zero is larger than 1 MiB" in capsys.readouterr().err
 
 
 def test_verify_without_a_file_is_a_usage_error(moat, verdicts, capsys):

@@ -1,5 +1,5 @@
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import msgspec
@@ -96,3 +96,9 @@ def test_version(moat, capsys):
     found = msgspec.json.decode(capsys.readouterr().out)
     assert found["python"] == platform.python_version()
     assert set(found) == {"moat", "python"}
+
+
+def test_no_fix_is_promised_where_none_can_be_done(moat, checks, capsys):
+    checks(OK, replace(FAIL, fixable=False))
+    assert moat("doctor") == 1
+    assert "--fix" not in capsys.readouterr().err

@@ -1,4 +1,5 @@
 import subprocess
+import termios
 from types import SimpleNamespace
 
 import msgspec
@@ -215,6 +216,16 @@ def test_an_interrupted_prompt_ends_as_interrupted(terminal):
     tty.type(b"\x03")
     assert tty.end(again=b"\x03") == 130
     assert b"Traceback" not in tty.seen
+    assert tty.seen.endswith(b"\n")  # the shell's prompt gets a line of its own
+
+
+def test_a_prompt_that_is_quit_leaves_the_terminal_echoing(terminal):
+    tty = terminal("grant", "github", prelude=FAKES)
+    tty.until(b"credential (not shown): ")
+    assert not termios.tcgetattr(tty.fd)[3] & termios.ECHO
+    tty.type(b"\x1c")
+    assert tty.end(again=b"\x1c") == 130
+    assert termios.tcgetattr(tty.fd)[3] & termios.ECHO
 
 
 GRANT = engine.GrantInfo(
@@ -277,7 +288,7 @@ def test_nothing_stored_is_a_hint(moat, fake, capsys):
 def test_providers(moat, stored, capsys):
     assert moat("grant", "providers") == 0
     assert (
-        "github    GitHub  GITHUB_TOKEN, GH_TOKEN, gh auth token  api.github.com\n" in capsys.readouterr().out
+        "github    GITHUB_TOKEN, GH_TOKEN, gh auth token  api.github.com  GitHub\n" in capsys.readouterr().out
     )
     assert moat("grant", "providers", "--json") == 0
     assert msgspec.json.decode(capsys.readouterr().out)[0]["header"] == "Authorization"
@@ -300,3 +311,26 @@ def test_revoke(moat, fake, capsys):
     assert moat("revoke", "openai") == 125
     assert "no credential for openai is stored" in capsys.readouterr().err
     assert gone == [("github", ""), ("github", "work"), ("openai", "")]
+
+
+def test_revoke_names_the_live_runs_that_still_have_it(moat, fake, put_run, capsys):
+    fake("revoke_grant", lambda home, provider, profile="": True)
+    put_run("run_aaaaaaaaaaaa", name="old", grants=("github",))
+    put_run("run_bbbbbbbbbbbb", name="live", state=engine.RunState.RUNNING, grants=("github",))
+    put_run("run_cccccccccccc", name="other", state=engine.RunState.RUNNING, grants=("openai",))
+    put_run(
+        "run_dddddddddddd", name="work", state=engine.RunState.RUNNING, grants=("github",), profile="work"
+    )
+    assert moat("revoke", "github") == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "until it ends" in line]
+    assert told == ["moat: live has it until it ends: moat stop run_bbbbbbbbbbbb"]
+
+
+def test_a_credential_where_a_provider_belongs_is_never_repeated(moat, capsys):
+    assert moat("run", "-g", SECRET, "--", "true") == 2
+    assert moat("grant", "github", f"--token={SECRET}") == 2
+    assert moat("grant", "github", "--token", SECRET) == 2
+    out, err = capsys.readouterr()
+    assert SECRET not in out + err
+    assert "-g takes the name of a provider, never a credential's value" in err
+    assert err.count("--stdin reads it from a pipe") == 2

@@ -5,6 +5,7 @@ import pytest
 
 import engine
 from engine import LogLine, RequestRecord, RunInfo, RunState
+from moat_tui.cli import output
 
 LATER, EARLIER = "run_bbbbbbbbbbbb", "run_aaaaaaaaaaaa"
 HOSTILE = "\x1b]0;owned\x07"
@@ -193,3 +194,22 @@ def test_a_reaper_that_fails_does_not_hide_the_logs(moat, put_run, fake, capsys)
     out, err = capsys.readouterr()
     assert out == "a\n"
     assert "Docker does not answer" in err
+
+
+def test_on_a_terminal_the_list_fits_and_says_below_why_runs_failed(moat, put_run, monkeypatch, capsys):
+    monkeypatch.setattr(output, "terminal_width", lambda: 80)
+    put_run(LATER, command=("sh", "-c", "x" * 200))
+    put_run(EARLIER, name="odd-ibex", state=engine.RunState.FAILED, exit_code=None, error="no image " * 20)
+    assert moat("list") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[0].split() == ["NAME", "ID", "STATE", "EXIT", "AGE", "GRANTS", "COMMAND"]
+    assert lines[-1].startswith("odd-ibex: no image no image")
+    assert lines[-1].endswith("…")
+
+
+def test_on_a_wide_terminal_the_list_has_the_runtime(moat, put_run, monkeypatch, capsys):
+    monkeypatch.setattr(output, "terminal_width", lambda: 120)
+    put_run(LATER, runtime="docker", sandbox="gvisor")
+    assert moat("list") == 0
+    assert "docker/gvisor" in capsys.readouterr().out

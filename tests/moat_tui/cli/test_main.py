@@ -60,3 +60,23 @@ def test_an_unexpected_error_names_the_command(moat, fake, capsys):
     fake("list_runs", explode)
     assert moat("list") == 125
     assert capsys.readouterr().err.startswith("moat: internal error: ValueError in list;")
+
+
+def test_a_home_that_is_a_file_is_named_with_the_remedy(moat, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MOAT_HOME", str(tmp_path / "file"))
+    assert moat("list") == 125
+    assert capsys.readouterr().err == (
+        f"moat: error: {tmp_path}/file is a file; Moat keeps its files in a directory\n"
+        "moat: Point MOAT_HOME at a directory of your own.\n"
+    )
+
+
+def test_a_count_that_is_none_is_called_a_number(moat, capsys):
+    assert moat("logs", "-n", "x") == 2
+    assert "'x' is not a valid number" in capsys.readouterr().err
+
+
+def test_version_is_an_option_too(moat, capsys):
+    assert moat("--version") == 0
+    assert capsys.readouterr().out.startswith("moat ")

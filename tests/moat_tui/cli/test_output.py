@@ -46,6 +46,41 @@ def test_columns_align_escape_and_only_grow():
     assert table.render([("z", "1", "w")]) == "z       1  w\n"
 
 
+def test_columns_line_up_beside_characters_that_take_two_cells_or_none():
+    text = output.Columns("A", "B").render([("日本", "x"), ("e\u0301", "y")])
+    assert text == "A     B\n日本  x\ne\u0301     y\n"
+
+
+def test_on_a_terminal_the_elastic_column_gives_way_and_no_row_is_wider():
+    table = output.Columns("METHOD", "PATH", "DECISION", elastic="PATH", width=40)
+    lines = table.render(
+        [("GET", "/a/very/long/path/indeed/" * 3, "allowed"), ("POST", "/日本" * 9, "denied")]
+    )
+    assert lines.splitlines() == [
+        "METHOD  PATH                    DECISION",
+        "GET     /a/very/long/path/ind…  allowed",
+        "POST    /日本/日本/日本/日本/…  denied",
+    ]
+
+
+def test_a_terminal_too_narrow_for_the_columns_cuts_rows_as_ps_does():
+    table = output.Columns("NAME", "STATE", "COMMAND", width=16)
+    lines = table.render([("swift-otter", "running", "sh -c true")]).splitlines()
+    assert lines == ["NAME         ST…", "swift-otter  ru…"]
+
+
+def test_a_pipe_gets_every_row_whole():
+    assert "x" * 500 in output.Columns("A", "B").render([("x" * 500, "end")])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("── — …", "-- - ~"), ("naïve", "na\\xefve"), ("日─", "\\u65e5-"), ("🦦", "\\U0001f9a6")],
+)
+def test_a_stdout_that_carries_only_ascii_gets_a_likeness_or_the_spelling(text, shown):
+    assert text.encode("ascii", "moat") == shown.encode()
+
+
 def test_json_has_every_field_and_no_live_control_character():
     info = engine.RunInfo(id="run_1", name="n\x9b\u202e", created_at="", grants=("github",))
     text = output.json_line(info)

@@ -1,5 +1,6 @@
 """What only a whole process can show: what it imports, its terminal, a reader that leaves, closed streams."""
 
+import json
 import os
 import subprocess
 import sys
@@ -66,7 +67,7 @@ engine.run_attached = run_attached
 
 SCREEN = """
 import types
-def run_screen(home, *, run_id="", start=None):
+def run_screen(home, *, run_id="", start=None, read_only=False):
     print("SCREEN", start.command if start else None, start.tty if start else None)
     return 4
 sys.modules["moat_tui.screen"] = types.SimpleNamespace(run_screen=run_screen)
@@ -207,3 +208,12 @@ def test_python_dash_m_imports_nothing_from_the_workspace(tmp_path):
     assert done.returncode == 0, done.stderr
     assert b"no runs yet" in done.stderr
     assert list(tmp_path.glob("hijacked-*")) == []
+
+
+def test_a_pipe_gets_utf_8_whatever_the_locale(start, put_run):
+    old = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    put_run(LATER, command=("echo", "é日"), logs=(LogLine(ts="", line="é日"),))
+    out, _ = start("list", "--json", env=old).communicate(timeout=20)
+    assert json.loads(out)[0]["command"] == ["echo", "é日"]
+    out, _ = start("logs", env=old).communicate(timeout=20)
+    assert out == "é日\n".encode()

@@ -11,18 +11,22 @@ from textual.command import CommandPalette
 from engine import GrantInfo, RunInfo, RunState
 from moat_tui.screen import commands
 from moat_tui.screen.app import MoatApp
+from moat_tui.screen.audit_screen import AuditScreen
 from moat_tui.screen.dialogs.add_grant import AddGrantDialog
 from moat_tui.screen.dialogs.approve import ApproveDialog
 from moat_tui.screen.dialogs.confirm import ConfirmDialog
+from moat_tui.screen.dialogs.file_path import FilePathDialog
 from moat_tui.screen.dialogs.leave import LeaveDialog
 from moat_tui.screen.dialogs.report import ReportDialog, ReportScroll
 from moat_tui.screen.dialogs.start_run import StartRunDialog
+from moat_tui.screen.doctor_screen import DoctorScreen
 from moat_tui.screen.main_screen import MainScreen
 from moat_tui.screen.output_screen import OutputScreen
 from moat_tui.screen.panes.audit import AuditPane
 from moat_tui.screen.panes.grants import GrantsPane
-from moat_tui.screen.panes.requests import RequestsPane
+from moat_tui.screen.panes.requests import FilterInput, RequestsPane
 from moat_tui.screen.panes.runs import RunsPane
+from moat_tui.screen.request_detail import RequestDetail
 from moat_tui.screen.widgets.line_view import LineView
 from moat_tui.screen.widgets.short_table import ShortTable
 
@@ -34,17 +38,22 @@ PLACES = (
     GrantsPane,
     AuditPane,
     OutputScreen,
+    AuditScreen,
+    DoctorScreen,
     MoatApp,
     LineView,
     ShortTable,
+    FilterInput,
 )
 WINDOWS = (
     AddGrantDialog,
     ApproveDialog,
     ConfirmDialog,
+    FilePathDialog,
     LeaveDialog,
     ReportDialog,
     ReportScroll,
+    RequestDetail,
     StartRunDialog,
 )
 
@@ -147,6 +156,8 @@ def test_binding_ids_are_unique():
     [
         ((MainScreen, RunsPane, RequestsPane, GrantsPane, AuditPane), commands.ON_MAIN),
         ((OutputScreen,), commands.ON_OUTPUT),
+        ((AuditScreen,), commands.ON_AUDIT),
+        ((DoctorScreen,), commands.ON_DOCTOR),
         ((MoatApp,), commands.EVERYWHERE),
     ],
 )

@@ -8,6 +8,8 @@ from support.waiting import screen_text, wait_for
 from textual.widgets import Static
 
 from engine import LogLine, RunInfo, RunState
+from moat_tui.screen.dialogs.confirm import ConfirmDialog
+from moat_tui.screen.dialogs.file_path import FilePathDialog
 from moat_tui.screen.main_screen import MainScreen
 from moat_tui.screen.output_screen import OutputList, OutputScreen
 
@@ -117,3 +119,47 @@ async def test_an_ended_run_that_printed_nothing(screen, home):
         await wait_for(pilot, lambda: "✓ exited 0" in screen_text(pilot))
         await pilot.press("enter")
         await wait_for(pilot, lambda: "The agent printed nothing." in screen_text(pilot))
+
+
+async def save_as(pilot, path) -> None:
+    await pilot.press("w")
+    await wait_for(pilot, lambda: isinstance(pilot.app.screen, FilePathDialog))
+    pilot.app.screen.query_one("#path").value = str(path)
+    await pilot.press("enter")
+
+
+async def test_saving_writes_all_of_it_without_escapes(screen, home, tmp_path):
+    write_run(home, RUN)
+    write_output(home, RUN.id, line("\x1b[31mred\x1b[0m"), line("a\x1b]0;t\x07b"))
+    path = tmp_path / "out.txt"
+    async with screen() as pilot:
+        await open_output(pilot)
+        await save_as(pilot, path)
+        await wait_for(pilot, lambda: "2 lines saved" in screen_text(pilot))
+    assert path.read_text("utf-8") == "red\na␛]0;t␇b\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [item.name for item in tmp_path.iterdir() if item.is_file()] == ["out.txt"]
+
+
+@pytest.mark.parametrize(("key", "text"), [("n", "mine"), ("y", "hello\n")])
+async def test_saving_never_replaces_a_file_unasked(screen, home, tmp_path, key, text):
+    write_run(home, RUN)
+    write_output(home, RUN.id, line("hello"))
+    path = tmp_path / "out.txt"
+    path.write_text("mine")
+    async with screen() as pilot:
+        await open_output(pilot)
+        await save_as(pilot, path)
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+        assert path.read_text() == "mine"
+        await pilot.press(key)
+        await wait_for(pilot, lambda: path.read_text() == text and isinstance(pilot.app.screen, OutputScreen))
+
+
+async def test_saving_where_there_is_no_folder_is_said(screen, home, tmp_path):
+    write_run(home, RUN)
+    write_output(home, RUN.id, line("hello"))
+    async with screen() as pilot:
+        await open_output(pilot)
+        await save_as(pilot, tmp_path / "none" / "out.txt")
+        await wait_for(pilot, lambda: "The output was not saved" in screen_text(pilot))

@@ -351,3 +351,20 @@ async def test_memory_limits_are_told_apart_from_a_kill(lab) -> None:
     await container.start()
     assert await container.wait() == 137
     assert await container.out_of_memory()
+
+
+async def test_a_mount_swapped_for_a_link_before_the_start_is_not_followed(lab, tmp_path) -> None:
+    """As an agent could that runs on the same workspace: the engine follows links only when it starts."""
+    place, secret = tmp_path / "data", tmp_path / "secret"
+    place.mkdir()
+    secret.mkdir()
+    (secret / "key").write_text("the key")
+    network = await lab.network()
+    spec = lab.spec(network, "cat", "/data/key", binds=(Bind(str(place), "/data"),))
+    container = await lab.docker.create(spec)
+    place.rmdir()
+    place.symlink_to(secret)
+    with pytest.raises(UsageError, match="replaced by a symbolic link"):
+        await container.start()
+    with pytest.raises(UsageError, match="replaced by a symbolic link"):
+        await lab.docker.create(spec)

@@ -140,18 +140,49 @@ def test_exit_codes_are_told():
     assert texts == ["✓ exited 0", "✗ exited 2", "✓ exited"]
 
 
-@pytest.mark.parametrize("total", [40, 76, 77, 118, 190])
+@pytest.mark.parametrize("total", [40, 60, 72, 76, 77, 99, 100, 118, 190])
 def test_run_columns_fill_the_width(total):
     widths = run_rows.widths(total)
     assert len(widths) == len(run_rows.TITLES)
-    assert sum(widths) + 2 * len(widths) == max(total, sum(widths) + 2 * len(widths) if total < 66 else total)
+    taken = sum(width + 2 for width in widths if width)
+    assert taken == total if total >= 57 else taken == 57
+    left_out = [title for title, width in zip(run_rows.TITLES, widths, strict=True) if not width]
+    assert left_out == (["Last 3 min", "Runtime"] if total < 72 else ["Runtime"] if total < 100 else [])
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "shown"),
+    [
+        (ago(seconds=9), "", "9s"),
+        (ago(seconds=-9), "", "0s"),
+        (ago(minutes=4, seconds=5), ago(), "4m05s"),
+        (ago(hours=3, minutes=7), "", "3h07m"),
+        (ago(days=4), ago(days=1, hours=20), "2d04h"),
+        (ago(days=4000), "", "10y"),
+        ("", "", "-"),
+        (ago(), "never", "-"),
+    ],
+)
+def test_how_long_it_lasted(start, end, shown):
+    assert moments.lasted(start, end, NOW) == shown
+    assert len(shown) <= 6
+
+
+def test_a_run_that_never_started_lasted_no_time():
+    run = RunInfo("run_1", "n", ago(minutes=2))
+    assert run_rows.ran(run, NOW) == "-"
+    assert run_rows.ran(msgspec.structs.replace(run, state=RunState.RUNNING), NOW) == "2m00s"
+    started = msgspec.structs.replace(run, state=RunState.FAILED, started_at=ago(seconds=9), ended_at=ago())
+    assert run_rows.ran(started, NOW) == "9s"
 
 
 @pytest.mark.parametrize("total", [63, 77, 118, 190])
 def test_grant_columns_fill_the_width(total):
     widths = grant_rows.widths(total)
-    assert sum(widths) + 2 * len(widths) == total
-    assert min(widths) >= 4
+    assert len(widths) == len(grant_rows.TITLES)
+    assert sum(width + 2 for width in widths if width) == total
+    assert min(widths[:-1]) >= 4
+    assert bool(widths[-1]) == (total >= 90)
 
 
 @pytest.mark.parametrize("state", list(GrantState))

@@ -1,0 +1,69 @@
+"""A run's audit log for somebody who leafs through it, a page at a time. Everything here only looks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import AuditError
+from engine.home import Home
+from engine.run.library import AUDIT_DB
+
+if TYPE_CHECKING:
+    from engine.audit import AuditCounts, AuditPages, Entry, Verdict
+
+BUNDLE_LIMIT = 512 * 1024 * 1024  # bytes; what `verify_bundle` takes
+
+
+def audit_counts(home: Home, run_id: str, after: int = 0) -> AuditCounts:
+    """How many entries of each type come after seq `after`. Blocking."""
+    from engine.audit import count_entries
+
+    return count_entries(_log(home, run_id), after)
+
+
+def audit_pages(
+    home: Home, run_id: str, types: Sequence[str] = (), after: int = 0, size: int = 256
+) -> AuditPages:
+    """Where pages of `size` entries of these types (none: all) begin, after seq `after`. Blocking."""
+    from engine.audit import find_pages
+
+    return find_pages(_log(home, run_id), types, after, size)
+
+
+def audit_page(
+    home: Home, run_id: str, types: Sequence[str] = (), after: int = 0, limit: int = 256
+) -> list[Entry]:
+    """Up to `limit` entries of these types (none: all) after seq `after`, in order. Blocking."""
+    from engine.audit import read_entries
+
+    return read_entries(_log(home, run_id), after, limit, types)
+
+
+def audit_place(home: Home, run_id: str, seq: int, types: Sequence[str] = ()) -> int:
+    """How many entries of these types (none: all) come before `seq`. Blocking."""
+    from engine.audit import place_of
+
+    return place_of(_log(home, run_id), seq, types)
+
+
+def verify_bundle_file(path: Path) -> Verdict:
+    """Verify the proof bundle in a file. Blocking. Raises AuditError for what is no readable bundle."""
+    from engine.audit import verify_bundle
+
+    remedy = "Name a proof bundle that `moat audit --export` or the screen wrote."
+    try:
+        # A pipe or a device would be waited for without end.
+        if not path.is_file():
+            raise AuditError(f"{path} is not a file", remedy=remedy)
+        if path.stat().st_size > BUNDLE_LIMIT:
+            raise AuditError(f"{path} is larger than any proof bundle", remedy=remedy)
+        data = path.read_bytes()
+    except OSError as error:
+        raise AuditError(f"{path} cannot be read: {error.strerror}", remedy=remedy) from error
+    return verify_bundle(data)
+
+
+def _log(home: Home, run_id: str) -> Path:
+    return home.check(home.run(run_id) / AUDIT_DB)

@@ -1,0 +1,123 @@
+"""A run's audit entries as a list of any length, of which only a few pages are in memory."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from engine import AuditPages, Entry, Verdict
+
+PAGE = 256  # entries
+PAGES_KEPT = 32
+
+
+class Broken(NamedTuple):
+    """The line that stands before the first entry that does not fit."""
+
+    seq: int
+    error: str
+    expected: str
+    found: str
+
+
+def broken_of(verdict: Verdict | None) -> Broken | None:
+    """What is to be marked in the list; None for a chain that holds, or whose break has no place."""
+    if verdict is None or verdict.valid or not verdict.broken_at:
+        return None
+    return Broken(verdict.broken_at, verdict.error, verdict.expected, verdict.found)
+
+
+type Line = Entry | Broken | None
+
+
+class EntryPages:
+    """Lines for a LineView. want: called with the number of a page that was looked at and is not here yet.
+
+    A line is an entry, the mark of the break, or None while its page is on its way.
+    """
+
+    def __init__(self, want: Callable[[int], None]) -> None:
+        self._want = want
+        self.starts: list[int] = []
+        self.total = 0
+        self.mark: Broken | None = None
+        self._mark_place = -1
+        self._pages: OrderedDict[int, list[Entry]] = OrderedDict()
+
+    @property
+    def dropped(self) -> int:
+        return 0
+
+    def __len__(self) -> int:
+        return self.total + (self._mark_place >= 0)
+
+    def __getitem__(self, index: int) -> Line:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        if self._mark_place >= 0:
+            if index == self._mark_place:
+                return self.mark
+            index -= index > self._mark_place
+        number, offset = divmod(index, PAGE)
+        page = self._pages.get(number)
+        if page is None:
+            self._want(number)
+            return None
+        self._pages.move_to_end(number)
+        if offset < len(page):
+            return page[offset]
+        if number == len(self.starts) - 1:  # it has grown since it was read
+            self._want(number)
+        return None
+
+    def number(self, place: int) -> int:
+        return place
+
+    def place(self, number: int) -> int:
+        return max(0, min(number, len(self) - 1))
+
+    def clear(self) -> None:
+        """Forget the log."""
+        self.starts, self.total = [], 0
+        self._pages.clear()
+        self.unmark()
+
+    @property
+    def resume_after(self) -> int:
+        """The seq after which the index is asked for again: the last page may have been half full."""
+        return self.starts[-1] - 1 if self.starts else 0
+
+    def indexed(self, pages: AuditPages, after: int) -> int:
+        """Take the index of what comes after `after`; returns how many entries that added."""
+        before = self.total
+        kept = [start for start in self.starts if start <= after]
+        self.starts = [*kept, *pages.starts]
+        self.total = len(kept) * PAGE + pages.total
+        return self.total - before
+
+    def page_start(self, number: int) -> int | None:
+        return self.starts[number] if 0 <= number < len(self.starts) else None
+
+    def page_read(self, number: int, entries: list[Entry]) -> None:
+        self._pages[number] = entries
+        self._pages.move_to_end(number)
+        while len(self._pages) > PAGES_KEPT:
+            self._pages.popitem(last=False)
+
+    def mark_at(self, mark: Broken, place: int) -> None:
+        """Stand the mark before the entry that has `place` entries before it."""
+        self.mark, self._mark_place = mark, min(place, self.total)
+
+    def unmark(self) -> None:
+        self.mark, self._mark_place = None, -1
+
+    @property
+    def mark_place(self) -> int:
+        """The line the mark stands on, -1 for none."""
+        return self._mark_place
+
+    def line_of(self, place: int) -> int:
+        """The line of the entry that has `place` entries before it."""
+        return place + (0 <= self._mark_place <= place)

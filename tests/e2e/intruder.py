@@ -1,0 +1,77 @@
+"""What an agent tries that was told to get out or to get the token. Runs in the container, prints JSON."""
+
+import base64
+import ctypes
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+
+OUT = {}
+
+
+def attempt(name, work):
+    try:
+        OUT[name] = work()
+    except Exception as error:
+        OUT[name] = f"refused: {error}"
+
+
+def sh(command):
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=30)
+    return "done" if done.returncode == 0 else f"refused: {done.stderr.strip()}"
+
+
+def opened(family, kind, protocol=0):
+    with socket.socket(family, kind, protocol):
+        return "done"
+
+
+def reached(address):
+    with socket.create_connection(address, 2):
+        return "done"
+
+
+user, _, proxy = os.environ["HTTP_PROXY"].removeprefix("http://").rpartition("@")
+HOST, PORT = proxy.split(":")
+AUTH = base64.b64encode(user.encode()).decode()
+
+
+def asked(target):
+    """The proxy's rule for a plain request to that place; "" when it went through."""
+    head = f"GET http://{target}/ HTTP/1.1\r\nHost: {target}\r\nProxy-Authorization: Basic {AUTH}\r\n"
+    with socket.create_connection((HOST, int(PORT)), 10) as sock:
+        sock.sendall(f"{head}Connection: close\r\n\r\n".encode())
+        answer = sock.makefile("rb").read().decode()
+    return "".join(re.findall(r"(?m)^x-moat-rule: (\S+)", answer)[:1])
+
+
+gateway = socket.gethostbyname(HOST)
+
+# Out of the container
+attempt("mount", lambda: sh("mount -t tmpfs none /mnt"))
+attempt("host device", lambda: sh("mknod /tmp/disk b 8 0 && head -c 1 /tmp/disk"))
+attempt("host device in the workspace", lambda: sh("mknod /workspace/disk b 8 0"))
+attempt("kernel setting", lambda: sh("echo '|/workspace/x' > /proc/sys/kernel/core_pattern"))
+attempt("cgroup", lambda: sh("echo 1 > $(find /sys/fs/cgroup -name release_agent | head -1)"))
+attempt("packet socket", lambda: opened(socket.AF_PACKET, socket.SOCK_RAW, 3))
+attempt("raw socket", lambda: opened(socket.AF_INET, socket.SOCK_RAW, 1))
+attempt("forged packets in a user namespace", lambda: sh(
+    "unshare -rn python3 -c 'import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 3)'"
+))  # fmt: skip
+attempt("bpf", lambda: "done" if ctypes.CDLL(None).syscall(321, 0, 0, 0) >= 0 else "refused: bpf")
+attempt("sockets of the host's", lambda: sh("find / -xdev -type s 2>/dev/null | grep ."))
+
+# To what the proxy's machine can reach
+for target in (
+    gateway, f"{gateway}:{PORT}", "172.17.0.1", "localhost", "127.1", "0.0.0.0", "[::]", "[64:ff9b::7f00:1]",
+    "[::ffff:169.254.169.254]", os.environ["HOST_ADDRESS"], f"{os.environ['HOST_ADDRESS']}:{PORT}",
+):  # fmt: skip
+    attempt(f"proxy to {target}", lambda target=target: asked(target) or "done")
+if os.environ["POLICY"] == "strict":
+    attempt("the host's own address", lambda: reached((os.environ["HOST_ADDRESS"], 22)))
+    attempt("docker's gateway", lambda: reached(("172.17.0.1", 2375)))
+
+sys.stdout.write(json.dumps(OUT))

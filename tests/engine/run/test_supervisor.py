@@ -1,0 +1,497 @@
+"""One run's life on a scripted engine: whatever fails, and whenever it is stopped, it ends whole."""
+
+import asyncio
+import errno
+import os
+import threading
+
+import pytest
+from support.fake_runtime import STEPS
+
+from engine.errors import ContainerFailed, HomeError, ImageUnavailable, ProxyError, RuntimeUnavailable
+from engine.events import ControlRequest, RunState
+from engine.proxy import ProxyServer
+from engine.run import metadata, supervisor
+from engine.run.control import ask
+from engine.run.tail import LogTail
+from engine.run.terminal import AgentIO
+
+
+async def running(run):
+    run.begin()
+    await run.at("wait")
+
+
+async def test_a_run_that_ends_by_itself(one_run):
+    heard = []
+    run = one_run(AgentIO(stdout=heard.append))
+    await running(run)
+    assert run.metadata.state is RunState.RUNNING
+    run.engine.attachment.feed(b"hello\n")
+    run.engine.end(3)
+    info = await run.result()
+    assert (info.state, info.exit_code, heard) == (RunState.EXITED, 3, [b"hello\n"])
+    run.over(RunState.EXITED)
+    kinds = [(entry.type, entry.data.get("action")) for entry in run.entries()]
+    assert kinds[0] == ("policy", "run") or kinds[0][0] == "policy"
+    assert kinds[-1] == ("container", "exited")
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_step_of_the_start_fails(one_run, step):
+    run = one_run()
+    kind = ImageUnavailable if step == "ensure_image" else RuntimeUnavailable
+    run.engine.fails[step] = kind(f"{step} went wrong", remedy="mend it")
+    run.begin()
+    with pytest.raises(kind, match=f"{step} went wrong"):
+        await run.result()
+    run.over(RunState.FAILED)
+    assert f"{step} went wrong" in run.metadata.error
+    assert run.entries()[-1].data["action"] == "failed"
+    assert run.notices == []
+
+
+async def test_the_proxy_fails_to_start(one_run, monkeypatch):
+    async def start(self, sock):
+        raise ProxyError("no proxy today")
+
+    monkeypatch.setattr(ProxyServer, "start", start)
+    run = one_run()
+    run.begin()
+    with pytest.raises(ProxyError):
+        await run.result()
+    run.over(RunState.FAILED)
+
+
+async def test_the_container_fails_to_start_while_the_proxy_starts(one_run, monkeypatch):
+    begun = asyncio.Event()
+    real = ProxyServer.start
+
+    async def start(self, sock):
+        begun.set()
+        await real(self, sock)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(ProxyServer, "start", start)
+    run = one_run()
+    run.engine.held["start"] = begun
+    run.engine.fails["start"] = ContainerFailed("it would not start")
+    run.begin()
+    with pytest.raises(ContainerFailed):
+        await run.result()
+    run.over(RunState.FAILED)
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_stop_at_every_step_of_the_start(one_run, step):
+    run = one_run()
+    run.engine.held[step] = asyncio.Event()
+    run.begin()
+    await run.at(step)
+    run.supervisor.request_stop()
+    for _ in range(20):  # let the stop be heard first: a step that is through is not taken back
+        await asyncio.sleep(0)
+    run.engine.held[step].set()
+    info = await run.result()
+    assert (info.state, info.exit_code) == (RunState.STOPPED, None)
+    run.over(RunState.STOPPED)
+    assert run.entries()[-1].data["action"] == "stopped"
+
+
+@pytest.mark.parametrize("step", ["create_network", "create"])
+async def test_what_the_engine_makes_after_a_stop_is_removed_too(one_run, step):
+    """The daemon finishes what it was asked for, whoever still listens."""
+    run = one_run()
+    run.engine.held[step] = asyncio.Event()
+    run.begin()
+    await run.at(step)
+    run.supervisor.request_stop()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not run.task.done()
+    run.engine.held[step].set()
+    await run.result()
+    run.over(RunState.STOPPED)
+
+
+async def test_a_stop_before_anything(one_run):
+    run = one_run()
+    run.supervisor.request_stop()
+    run.begin()
+    assert (await run.result()).state is RunState.STOPPED
+    run.over(RunState.STOPPED)
+    assert run.engine.calls == []
+
+
+async def test_a_failure_that_comes_with_the_stop_is_not_the_runs(one_run):
+    run = one_run()
+    run.engine.held["start"] = asyncio.Event()
+    run.begin()
+    await run.at("start")
+    run.engine.fails["start"] = ContainerFailed("too late")
+    run.engine.held["start"].set()
+    run.supervisor.request_stop()
+    assert (await run.result()).state is RunState.STOPPED
+    run.over(RunState.STOPPED)
+
+
+async def test_two_interrupts_within_the_start(one_run):
+    run = one_run()
+    run.engine.held["create"] = asyncio.Event()
+    run.begin()
+    await run.at("create")
+    run.supervisor.interrupt()
+    run.supervisor.interrupt()
+    run.engine.held["create"].set()
+    await run.result()
+    run.over(RunState.STOPPED)
+
+
+async def test_stop_asks_and_a_second_interrupt_kills(one_run):
+    run = one_run()
+    run.engine.stop_ends_it = False
+    run.engine.held["stop"] = asyncio.Event()
+    await running(run)
+    run.supervisor.interrupt()
+    await run.at("stop")
+    assert run.metadata.state is RunState.STOPPING
+    run.supervisor.request_stop()  # a second TERM, or `moat stop` again, is no reason to kill
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert "kill" not in run.engine.calls
+    run.supervisor.interrupt()
+    info = await run.result()
+    assert "kill" in run.engine.calls
+    assert (info.state, info.exit_code) == (RunState.STOPPED, 137)
+    run.over(RunState.STOPPED)
+
+
+async def test_kill_over_the_control_socket(one_run):
+    run = one_run()
+    run.engine.stop_ends_it = False
+    await running(run)
+    assert (await ask(run.home, run.id, ControlRequest(op="ping"))).ok
+    await ask(run.home, run.id, ControlRequest(op="kill"))
+    assert (await run.result()).exit_code == 137
+    assert "stop" not in run.engine.calls
+    run.over(RunState.STOPPED)
+
+
+async def test_the_control_socket_answers_while_it_starts(one_run):
+    run = one_run()
+    run.engine.held["enter"] = asyncio.Event()
+    run.begin()
+    await run.at("enter")
+    assert (await ask(run.home, run.id, ControlRequest(op="stop"))).ok
+    assert (await run.result()).state is RunState.STOPPED
+    run.over(RunState.STOPPED)
+
+
+async def test_an_agent_that_cannot_be_killed(one_run, monkeypatch):
+    monkeypatch.setattr(supervisor, "_DIE", 0.05)
+    run = one_run()
+    run.engine.stop_ends_it = False
+    await running(run)
+    run.supervisor.request_stop()
+    with pytest.raises(ContainerFailed, match="did not end"):
+        await run.result()
+    run.over(RunState.FAILED)
+
+
+async def test_the_daemon_dies_in_the_middle(one_run, monkeypatch):
+    closed = []
+    real = ProxyServer.close
+
+    async def close(self):
+        closed.append(True)
+        await real(self)
+
+    monkeypatch.setattr(ProxyServer, "close", close)
+    run = one_run()
+    run.engine.held["wait"] = asyncio.Event()
+    run.engine.fails["wait"] = RuntimeUnavailable("the daemon is gone", remedy="start it")
+    run.engine.held["remove_run"] = asyncio.Event()
+    await running(run)
+    run.engine.held["wait"].set()
+    await run.at("remove_run")
+    assert closed  # before anything that may take long
+    assert not run.engine.attachment.open
+    run.engine.held["remove_run"].set()
+    with pytest.raises(RuntimeUnavailable):
+        await run.result()
+    run.over(RunState.FAILED)
+    assert "the daemon is gone" in run.metadata.error
+
+
+async def test_the_output_breaks(one_run):
+    run = one_run()
+    await running(run)
+    run.engine.attachment.feed(b"half")
+    run.engine.attachment.feed(RuntimeUnavailable("Docker broke off the agent's output"))
+    with pytest.raises(RuntimeUnavailable):
+        await run.result()
+    run.over(RunState.FAILED)
+    assert [line.line for line in LogTail(run.home, run.id).read()] == ["half"]
+
+
+async def test_removing_fails(one_run):
+    run = one_run()
+    run.engine.fails["remove_run"] = RuntimeUnavailable("not now")
+    await running(run)
+    run.engine.end(0)
+    assert (await run.result()).state is RunState.EXITED
+    assert run.metadata.state is RunState.EXITED
+    (notice,) = run.notices
+    assert "not now" in notice
+    assert "moat clean" in notice
+
+
+async def test_removing_hangs(one_run, monkeypatch):
+    monkeypatch.setattr(supervisor, "_REMOVE", 0.05)
+    run = one_run()
+    run.engine.held["remove_run"] = asyncio.Event()
+    await running(run)
+    run.engine.end(0)
+    assert (await run.result()).state is RunState.EXITED
+    (notice,) = run.notices
+    assert "moat clean" in notice
+    assert "0.05 s" in notice
+
+
+async def test_the_final_state_comes_after_the_removal_and_the_signature(one_run):
+    run = one_run()
+    run.engine.held["remove_run"] = asyncio.Event()
+    await running(run)
+    run.engine.end(0)
+    await run.at("remove_run")
+    assert run.metadata.state is RunState.RUNNING
+    run.engine.held["remove_run"].set()
+    await run.result()
+    run.over(RunState.EXITED)
+
+
+async def test_keep_keeps_the_container_and_nothing_else(one_run):
+    run = one_run(keep=True)
+    await running(run)
+    run.engine.end(0)
+    await run.result()
+    assert run.engine.containers == {run.id}
+    assert not run.engine.networks
+
+
+async def test_the_first_metadata_write_fails(one_run, monkeypatch):
+    run = one_run()
+    monkeypatch.setattr(supervisor, "write_metadata", full_disk)
+    run.begin()
+    with pytest.raises(HomeError, match="disk is full"):
+        await run.result()
+    assert run.engine.calls == []
+
+
+@pytest.mark.parametrize("when", ["running", "stopping", "ended"])
+async def test_a_later_metadata_write_fails(one_run, monkeypatch, when):
+    """A full disk does not end a run that goes well."""
+    run = one_run()
+    if when == "running":
+        run.engine.held["start"] = asyncio.Event()
+        run.begin()
+        await run.at("start")
+        monkeypatch.setattr(supervisor, "write_metadata", full_disk)
+        run.engine.held["start"].set()
+        await run.at("wait")
+    else:
+        await running(run)
+        monkeypatch.setattr(supervisor, "write_metadata", full_disk)
+    if when == "stopping":
+        run.supervisor.request_stop()
+    else:
+        run.engine.end(0)
+    info = await run.result()
+    assert info.state.ended
+    assert run.notices
+    assert all("disk is full" in notice for notice in run.notices)
+    assert len(run.notices) == 1  # said once
+    assert not run.engine.containers
+    monkeypatch.setattr(supervisor, "write_metadata", metadata.write_metadata)
+
+
+def full_disk(home, info):
+    raise HomeError("the disk is full: metadata.json could not be written")
+
+
+async def test_a_sink_that_breaks_leaves_the_agent_alone(one_run):
+    def broken(data):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    run = one_run(AgentIO(stdout=broken))
+    await running(run)
+    for _ in range(3):
+        run.engine.attachment.feed(b"x\n")
+    run.engine.end(0)
+    assert (await run.result()).state is RunState.EXITED
+    run.over(RunState.EXITED)
+    (notice,) = run.notices
+    assert "stdout" in notice
+    assert len(LogTail(run.home, run.id).read()) == 3
+
+
+async def test_a_blocked_sink_stalls_neither_control_nor_stop(one_run):
+    release, entered = threading.Event(), threading.Event()
+
+    def blocked(data):
+        entered.set()
+        release.wait(PATIENCE_IN_THREAD)
+
+    run = one_run(AgentIO(stdout=blocked))
+    await running(run)
+    run.engine.attachment.feed(b"x\n")
+    assert await asyncio.to_thread(entered.wait, 10)
+    assert (await ask(run.home, run.id, ControlRequest(op="ping"))).ok
+    run.supervisor.request_stop()
+    info = await run.result()  # the reader never reads again, and is not waited for
+    assert info.state is RunState.STOPPED
+    run.over(RunState.STOPPED)
+    assert "not being read" in run.notices[0]
+    assert len(LogTail(run.home, run.id).read()) == 1
+    release.set()
+
+
+@pytest.mark.parametrize("kill", [False, True])
+async def test_a_stalled_reader_cannot_hold_up_an_engine_that_waits_for_it(one_run, kill):
+    """Docker tells of the end of an agent, even of a killed one, only when its output was taken."""
+    release, entered = threading.Event(), threading.Event()
+
+    def blocked(data):
+        entered.set()
+        release.wait(PATIENCE_IN_THREAD)
+
+    run = one_run(AgentIO(stdout=blocked))
+    run.engine.end_waits_for_output = True
+    await running(run)
+    for number in range(5):
+        run.engine.attachment.feed(f"{number}\n".encode())
+    assert await asyncio.to_thread(entered.wait, 10)
+    run.supervisor.request_stop(kill=kill)
+    assert (await run.result()).state is RunState.STOPPED
+    run.over(RunState.STOPPED)
+    assert len(LogTail(run.home, run.id).read()) == 5  # the files have it all
+    release.set()
+
+
+PATIENCE_IN_THREAD = 30
+
+
+async def test_a_slow_reader_gets_every_byte_after_the_agents_end(one_run):
+    """The bound is on the engine's silence; the reader may take as long as it likes."""
+    release, heard = threading.Event(), []
+
+    def slow(data):
+        release.wait(PATIENCE_IN_THREAD)
+        heard.append(data)
+
+    run = one_run(AgentIO(stdout=slow))
+    await running(run)
+    for _ in range(20):
+        run.engine.attachment.feed(b"x" * 100)
+    run.engine.end(0)
+    done, _ = await asyncio.wait({run.task}, timeout=2.2)  # more than twice the silence allowed
+    assert not done
+    release.set()
+    await run.result()
+    assert b"".join(heard) == b"x" * 2000
+    run.over(RunState.EXITED)
+
+
+async def test_an_output_that_never_ends_is_given_up(one_run):
+    run = one_run()
+    await running(run)
+    run.engine.attachment.feed(b"x\n")
+    run.engine.end(0, output_too=False)
+    assert (await run.result()).state is RunState.EXITED
+    run.over(RunState.EXITED)
+    assert len(LogTail(run.home, run.id).read()) == 1
+    assert len(run.notices) == 1
+
+
+async def test_a_stop_after_the_agents_own_end_does_not_rename_it(one_run):
+    release = threading.Event()
+    run = one_run(AgentIO(stdout=lambda data: release.wait(PATIENCE_IN_THREAD)))
+    await running(run)
+    run.engine.attachment.feed(b"x\n")
+    run.engine.end(5)
+    async with asyncio.timeout(10):
+        while run.listeners[0].fileno() != -1:  # noqa: ASYNC110 - the proxy closes when the end was heard
+            await asyncio.sleep(0.001)
+    run.supervisor.request_stop(kill=True)
+    info = await run.result()
+    release.set()
+    assert (info.state, info.exit_code) == (RunState.EXITED, 5)
+
+
+async def test_five_megabytes_without_a_line_end(one_run):
+    heard = []
+    run = one_run(AgentIO(stdout=heard.append))
+    await running(run)
+    for _ in range(80):
+        run.engine.attachment.feed(b"a" * 65536)
+    run.engine.end(0)
+    await run.result()
+    assert sum(map(len, heard)) == 80 * 65536
+    run.over(RunState.EXITED)
+    assert sum(len(line.line) for line in LogTail(run.home, run.id).read()) == 80 * 65536
+
+
+async def test_an_agent_that_is_gone_at_once(one_run):
+    run = one_run()
+    run.engine.end(0)
+    run.begin()
+    assert (await run.result()).exit_code == 0
+    run.over(RunState.EXITED)
+
+
+async def test_stdin_ends(one_run):
+    reader, writer = os.pipe()
+    os.write(writer, b"question\n")
+    os.close(writer)
+    run = one_run(AgentIO(stdin=reader), interactive=True)
+    await running(run)
+    async with asyncio.timeout(10):
+        await run.engine.attachment.stdin_closed.wait()
+    assert run.engine.attachment.given == b"question\n"
+    run.engine.end(0)
+    await run.result()
+    run.over(RunState.EXITED)
+    os.close(reader)
+
+
+async def test_the_audit_gate_closes_in_the_middle(one_run, monkeypatch):
+    run = one_run()
+    logs = []
+    real = supervisor.AuditLog.open
+
+    async def opened(*args):
+        logs.append(await real(*args))
+        return logs[-1]
+
+    monkeypatch.setattr(supervisor.AuditLog, "open", opened)
+    await running(run)
+    logs[0].closed_because = "the disk is full"
+    for _ in range(3):
+        run.engine.attachment.feed(b"goes on\n")
+    run.engine.end(0)
+    info = await run.result()
+    assert (info.state, info.exit_code) == (RunState.EXITED, 0)
+    (notice,) = run.notices
+    assert "no credential is used from now on" in notice
+    run.over(RunState.EXITED, signed=False)
+
+
+async def test_the_callers_callback_fails(one_run):
+    def broken(info):
+        raise MemoryError
+
+    run = one_run(on_running=broken)
+    run.begin()
+    with pytest.raises(MemoryError):
+        await run.result()
+    run.over(RunState.FAILED)

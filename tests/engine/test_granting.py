@@ -1,0 +1,79 @@
+"""Grants as a person manages them, on damaged files and many runs."""
+
+import time
+
+import msgspec
+import pytest
+
+from engine.events import GrantState, GrantUse, RunInfo, RunState
+from engine.granting import list_grants, revoke_grant, save_grant
+from engine.home import Home
+from engine.run.metadata import write_metadata
+
+TOKEN = "ghp_canary0123456789012345678901234567"
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("MOAT_KEYRING_BACKEND", "file")
+    return Home(tmp_path / "home")
+
+
+def used(home, run_id, when, **more):
+    home.ensure_dir(home.run(run_id))
+    write_metadata(home, RunInfo(id=run_id, name="n", created_at=when, state=RunState.EXITED, **more))
+    home.write(home.run(run_id) / "usage.json", msgspec.json.encode({"github": GrantUse(when, 1)}))
+
+
+def test_a_damaged_file_is_listed_as_such_beside_the_good_ones(home):
+    save_grant(home, "github", TOKEN, source="stdin", account="me")
+    save_grant(home, "openai", "sk-" + "x" * 40, source="stdin")
+    path = home.credentials / "openai.enc"
+    path.write_bytes(b"short")
+    found = {grant.provider: grant for grant in list_grants(home)}
+    assert found["github"].state is GrantState.VALID
+    assert found["github"].account == "me"
+    assert found["openai"].state is GrantState.UNREADABLE
+    assert "openai.enc" in found["openai"].problem
+    assert TOKEN not in repr(found)
+    assert revoke_grant(home, "openai")  # what cannot be read can be taken away
+    assert not revoke_grant(home, "openai")
+
+
+def test_one_stored_by_another_moat_is_listed(home):
+    save_grant(home, "github", TOKEN, source="stdin")
+    (home.credentials / "github.enc").rename(home.credentials / "novel.enc")
+    (grant,) = list_grants(home)
+    assert (grant.provider, grant.state, grant.title) == ("novel", GrantState.UNREADABLE, "")
+
+
+def test_the_last_use_is_the_latest_of_the_profiles_own_runs(home):
+    save_grant(home, "github", TOKEN, source="stdin")
+    save_grant(home, "github", TOKEN, source="stdin", profile="work")
+    used(home, "run_aaaaaaaaaaaa", "2026-01-02T00:00:00Z")
+    used(home, "run_bbbbbbbbbbbb", "2026-01-01T00:00:00Z")
+    used(home, "run_cccccccccccc", "2026-01-03T00:00:00Z", profile="work")
+    used(home, "run_dddddddddddd", "2026-01-04T00:00:00Z")
+    home.write(home.run("run_dddddddddddd") / "usage.json", b"{torn")
+    by_profile = {grant.profile: grant.last_used_run for grant in list_grants(home, None)}
+    assert by_profile == {"": "run_aaaaaaaaaaaa", "work": "run_cccccccccccc"}
+
+
+def test_five_hundred_runs_are_looked_through_quickly(home):
+    save_grant(home, "github", TOKEN, source="stdin")
+    used(home, "run_000000000000", "2026-01-01T00:00:00Z")
+    first = home.run("run_000000000000")
+    for number in range(1, 500):
+        run = home.run(f"run_{number:012x}")
+        run.mkdir(0o700)
+        info = RunInfo(id=run.name, name="n", created_at="2026-01-01T00:00:00Z", state=RunState.EXITED)
+        (run / "metadata.json").write_bytes(msgspec.json.encode(info))
+        (run / "usage.json").write_bytes((first / "usage.json").read_bytes())
+    best = min(timed(lambda: list_grants(home)) for _ in range(3))
+    assert best < 0.25  # seconds; 0.06 was measured
+
+
+def timed(work):
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

@@ -1,0 +1,164 @@
+"""A scripted engine behind the Runtime protocol: any step can fail, be held, or be watched."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+
+from engine.runtimes import EngineInfo, Leftover, Network
+
+STEPS = ("enter", "info", "ensure_image", "create_network", "create", "attach", "start")
+
+
+class FakeRuntime:
+    """fails: step -> error to raise. held: step -> event waited for. reached: step -> set when it begins.
+
+    Like a daemon, it finishes the making of a network or container although the asker has gone.
+    """
+
+    def __init__(self):
+        self.fails = {}
+        self.held = {}
+        self.reached = defaultdict(asyncio.Event)
+        self.calls = []
+        self.networks = set()
+        self.containers = set()
+        self.entered = 0
+        self.attachment = FakeAttachment()
+        self.ended = asyncio.get_running_loop().create_future()
+        self.stop_ends_it = True
+        self.end_waits_for_output = False
+        self.spec = None
+
+    async def step(self, name):
+        self.calls.append(name)
+        self.reached[name].set()
+        if name in self.held:
+            await self.held[name].wait()
+        if name in self.fails:
+            raise self.fails[name]
+
+    def end(self, code=0, *, output_too=True):
+        """The agent ends."""
+        if not self.ended.done():
+            self.ended.set_result(code)
+        if output_too:
+            self.attachment.feed(None)
+
+    async def __aenter__(self):
+        await self.step("enter")
+        self.entered += 1
+        return self
+
+    async def __aexit__(self, *error):
+        self.entered -= 1
+
+    async def info(self):
+        await self.step("info")
+        return EngineInfo("20", "1.41", "linux", "amd64", "linux", frozenset({"runc", "runsc"}), False, "x")
+
+    async def ensure_image(self, ref, say):
+        await self.step("ensure_image")
+
+    async def create_network(self, run_id, home_label, internal):
+        return await asyncio.shield(asyncio.ensure_future(self._create_network(run_id, internal)))
+
+    async def _create_network(self, run_id, internal):
+        await self.step("create_network")
+        self.networks.add(run_id)
+        return Network(f"moat-{run_id}", "n1", "127.0.0.1", "127.0.0.0/8", internal)
+
+    async def remove_network(self, network):
+        self.networks.clear()
+
+    async def create(self, spec):
+        return await asyncio.shield(asyncio.ensure_future(self._create(spec)))
+
+    async def _create(self, spec):
+        await self.step("create")
+        self.spec = spec
+        self.containers.add(spec.run_id)
+        return FakeContainer(self)
+
+    async def leftovers(self, home_label):
+        await self.step("leftovers")
+        return [Leftover("container", run, f"moat-{run}", run) for run in sorted(self.containers)]
+
+    async def remove_run(self, run_id, *, keep_container=False):
+        await self.step("remove_run")
+        gone = [Leftover("network", "n1", f"moat-{run_id}", run_id)] if run_id in self.networks else []
+        self.networks.discard(run_id)
+        if not keep_container and run_id in self.containers:
+            self.containers.discard(run_id)
+            gone.append(Leftover("container", "c1", f"moat-{run_id}", run_id))
+        self.end(137)
+        return gone
+
+
+class FakeContainer:
+    id = "c1"
+
+    def __init__(self, engine):
+        self._engine = engine
+
+    async def attach(self):
+        await self._engine.step("attach")
+        self._engine.attachment.open = True
+        return self._engine.attachment
+
+    async def start(self):
+        await self._engine.step("start")
+
+    async def wait(self):
+        await self._engine.step("wait")
+        code = await asyncio.shield(self._engine.ended)
+        if self._engine.end_waits_for_output:
+            await self._engine.attachment.taken.wait()
+        return code
+
+    async def stop(self, grace=10):
+        await self._engine.step("stop")
+        if self._engine.stop_ends_it:
+            self._engine.end(143)
+
+    async def kill(self, signal="SIGKILL"):
+        await self._engine.step("kill")
+        self._engine.end(137)
+
+    async def remove(self):
+        self._engine.containers.clear()
+
+    async def resize(self, height, width):
+        pass
+
+    async def out_of_memory(self):
+        return False
+
+
+class FakeAttachment:
+    def __init__(self):
+        self._pieces = asyncio.Queue()
+        self.open = False
+        self.given = b""
+        self.stdin_closed = asyncio.Event()
+        self.taken = asyncio.Event()  # all of it, to its end
+
+    def feed(self, data, stream="stdout"):
+        """bytes: printed. None: the output ends. An exception: it breaks."""
+        self._pieces.put_nowait(data if data is None or isinstance(data, Exception) else (stream, data))
+
+    async def __aiter__(self):
+        while (piece := await self._pieces.get()) is not None:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+        self.taken.set()
+
+    async def write(self, data):
+        self.given += data
+
+    async def close_stdin(self):
+        self.stdin_closed.set()
+
+    async def close(self):
+        self.open = False
