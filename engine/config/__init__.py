@@ -4,10 +4,11 @@ from engine.config.agent_config import AgentConfig, ContainerConfig, LoadedConfi
 from engine.config.agent_file import FILE_NAMES, load_agent_config
 from engine.config.environment import check_env, parse_env_pair
 from engine.config.hosts import HostPattern, parse_host_pattern
-from engine.config.places import Mount, check_workspace, parse_mount
+from engine.config.places import WORKSPACE, Mount, check_workspace, parse_mount
 
 __all__ = [
     "FILE_NAMES",
+    "WORKSPACE",
     "AgentConfig",
     "ContainerConfig",
     "HostPattern",

@@ -69,6 +69,11 @@ def build_mount(
     if not (stat.S_ISDIR(kind) or stat.S_ISREG(kind)):
         raise UsageError(f"{label}: expected a file or directory, found a socket, pipe or device")
     _refuse_protected(path, forbidden, label)
+    if inside == WORKSPACE and path != workspace.resolve():
+        raise UsageError(
+            f"{label}: {inside} in the container is taken by the workspace",
+            remedy="Choose another DST, such as /data; .:/workspace:ro makes the workspace itself read-only.",
+        )
     return Mount(path, inside, mode == "ro")
 
 
@@ -172,7 +177,7 @@ def _check_target(target: str, label: str) -> str:
         )
     normal = "/" + posixpath.normpath(target).strip("/")
     taken = [place for place in _TARGETS_TAKEN if (normal + "/").startswith(place + "/")]
-    if normal in ("/", "/run", WORKSPACE) or taken:
+    if normal in ("/", "/run") or taken:
         raise UsageError(
             f"{label}: {normal} in the container is taken", remedy="Choose another DST, such as /data."
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.config import AgentConfig
+from engine.config import WORKSPACE, AgentConfig
 from engine.errors import ApprovalNeeded
 from engine.home import Home
 
@@ -27,18 +27,21 @@ class Asks(msgspec.Struct, frozen=True):
     strict: bool = False
     allow: tuple[str, ...] = ()
     unsandboxed: bool = False
+    workspace_read_only: bool = False
 
 
 def asks_of(workspace: Path, config: AgentConfig) -> Asks:
+    others = [mount for mount in config.mounts if mount.target != WORKSPACE]
     return Asks(
         workspace=str(workspace),
         grants=tuple(sorted(config.grants)),
         mounts=tuple(
-            sorted(f"{m.source}:{m.target}:{'ro' if m.read_only else 'rw'}" for m in config.mounts),
+            sorted(f"{m.source}:{m.target}:{'ro' if m.read_only else 'rw'}" for m in others),
         ),
         strict=config.network.policy == "strict",
         allow=tuple(sorted(config.network.allow)),
         unsandboxed=config.sandbox is False,
+        workspace_read_only=any(m.target == WORKSPACE and m.read_only for m in config.mounts),
     )
 
 
@@ -54,6 +57,8 @@ def widened(before: Asks, now: Asks) -> tuple[str, ...]:
         wishes += [f"network access to {host}" for host in now.allow if host not in before.allow]
     if now.unsandboxed and not before.unsandboxed:
         wishes.append("no gVisor sandbox")
+    if before.workspace_read_only and not now.workspace_read_only:
+        wishes.append("write access to the workspace")
     return tuple(wishes)
 
 

@@ -206,9 +206,8 @@ def _container_spec(
             user=spec.env,
             java_store=bool(trust.java_store),
         ),
-        binds=(
-            Bind(str(spec.workspace), "/workspace", read_only=False),
-            *(Bind(str(mount.source), mount.target, read_only=mount.read_only) for mount in spec.mounts),
+        binds=tuple(
+            Bind(str(mount.source), mount.target, read_only=mount.read_only) for mount in spec.mounts
         ),
         files=trust_files(trust.certificate, trust.bundle, trust.java_store),
         user=container_user(info, os.getuid(), os.getgid()),

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from engine.config import (
+    WORKSPACE,
     AgentConfig,
     Mount,
     check_env,
@@ -49,7 +50,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     grants: tuple[str, ...]
     profile: str
     env: dict[str, str]
-    mounts: tuple[Mount, ...]
+    mounts: tuple[Mount, ...]  # the workspace's own first
     memory_mb: int | None
     cpus: float | None
     dns: tuple[str, ...]
@@ -102,7 +103,7 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         grants=_once((*config.grants, *request.grants)),
         profile=request.profile,
         env={**config.env, **request.env},
-        mounts=_check_targets(mounts),
+        mounts=_with_workspace(workspace, _check_targets(mounts)),
         memory_mb=config.container.memory,
         cpus=config.container.cpus,
         dns=config.container.dns,
@@ -133,6 +134,13 @@ def _command(request: RunRequest, config: AgentConfig, *, interactive: bool) -> 
         "there is nothing to run",
         remedy="Give a command after --, as in: moat run -- CMD ARG…, or set `command:` in agent.yaml.",
     )
+
+
+def _with_workspace(workspace: Path, mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
+    """The workspace read-write, unless one of the mounts is the workspace itself and says otherwise."""
+    if any(mount.target == WORKSPACE for mount in mounts):
+        return mounts
+    return (Mount(source=workspace, target=WORKSPACE), *mounts)
 
 
 def _check_targets(mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:

@@ -208,6 +208,14 @@ def test_read_only_workspace_and_extra_mounts(moat, workspace, tmp_path):
     assert CANARY not in done.stderr.decode()
 
 
+def test_the_workspace_itself_can_be_read_only(moat, workspace):
+    (workspace / "agent.yaml").write_text('mounts: [".:/workspace:ro"]\n')
+    (workspace / "f").write_text("here")
+    done = moat("run", workspace, "--no-sandbox", "--", "sh", "-c", "cat f; touch /workspace/x || echo ro")
+    assert done.stdout == b"herero\n"
+    assert not (workspace / "x").exists()
+
+
 def test_an_interactive_run_reads_what_is_piped_in(moat, workspace):
     done = moat("run", workspace, "--no-sandbox", "-i", "--", "tr", "a-z", "A-Z", given=b"hello\n")
     assert done.stdout == b"HELLO\n"

@@ -16,8 +16,8 @@ def config(grants=(), mounts=(), policy="strict", allow=(), sandbox=None):
     )
 
 
-def mount(source, *, read_only):
-    return Mount(source=Path(source), target="/data", read_only=read_only)
+def mount(source, *, read_only, target="/data"):
+    return Mount(source=Path(source), target=target, read_only=read_only)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,11 @@ def mount(source, *, read_only):
         (config(), config(policy=""), "network policy permissive"),
         (config(), config(allow=("evil.test",)), "network access to evil.test"),
         (config(), config(sandbox=False), "no gVisor"),
+        (
+            config(mounts=(mount(WORKSPACE, read_only=True, target="/workspace"),)),
+            config(),
+            "write access to the workspace",
+        ),
     ],
 )
 def test_threat_39_what_grew_is_named(before, now, wish):
