@@ -50,6 +50,8 @@ async def test_a_run_and_its_requests_are_shown(screen, home, size):
 @SIZES
 async def test_an_empty_home_says_what_to_do_next(screen, size):
     async with screen(size) as pilot:
+        await wait_for(pilot, lambda: pilot.app.screen.has_class("-first"))
+        await pilot.press("1")
         await wait_for(pilot, lambda: "press s to start one" in screen_text(pilot))
         await pilot.press("3")
         await wait_for(pilot, lambda: "press a to add one" in screen_text(pilot))
