@@ -13,6 +13,7 @@
      │   ├─ CredentialMissing
      │   ├─ CredentialUnreadable   flipped, swapped, truncated, sealed with another key
      │   └─ KeychainError          locked, failing, or lost while sealed files exist
+     ├─ SecretError                a reference to a secret that could not be resolved
      ├─ AuditError                 audit.db or a proof bundle
      │   └─ AuditGateClosed        an entry could not be made durable; nothing may be released
      ├─ ProxyError                 the proxy could not start or bind
@@ -116,6 +117,10 @@ class CredentialUnreadable(CredentialError):
 
 class KeychainError(CredentialError):
     pass
+
+
+class SecretError(MoatError):
+    """Names the reference and the variable, never a value."""
 
 
 class AuditError(MoatError):

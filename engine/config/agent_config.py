@@ -43,6 +43,7 @@ class AgentConfig(msgspec.Struct, frozen=True):
     interactive: bool = False
     sandbox: bool | None = None
     container: ContainerConfig = ContainerConfig()
+    secrets: dict[str, str] = {}  # variable -> reference, checked
 
 
 class LoadedConfig(msgspec.Struct, frozen=True):

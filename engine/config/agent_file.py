@@ -5,12 +5,13 @@ runtime                          docker
 command                          a list (run as it is) or one line (run by `sh -c`)
 grants                           list of provider names
 env                              mapping of variable to text or number
+secrets                          mapping of variable to op://…, ssm://… or env://…
 mounts                           list of SRC:DST[:ro|rw], or of {source, target, mode}
 network                          policy (permissive, strict), allow (list of host, *.host, host:port)
 interactive                      true or false
 sandbox                          false or none: without gVisor; true or gvisor: with it
 container                        memory (MB), cpus, dns (list of addresses)
-dependencies, secrets, ports, network.rules, network.policy: ask
+dependencies, ports, network.rules, network.policy: ask
                                  checked for their form, then refused: not supported yet
 """
 
@@ -26,6 +27,7 @@ from engine.config.agent_config import AgentConfig, ContainerConfig, LoadedConfi
 from engine.config.environment import env_problem
 from engine.config.hosts import parse_host_pattern
 from engine.config.places import Mount, build_mount, parse_mount
+from engine.config.secret_reference import parse_reference
 from engine.config.values import Value, nearest, shown
 from engine.config.yaml_tree import Items, Mapping, Scalar, read_yaml
 from engine.errors import ConfigError, UsageError
@@ -42,7 +44,6 @@ _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
 _GRANT = re.compile(r"[a-z0-9][a-z0-9-]*(:[A-Za-z0-9][A-Za-z0-9._-]*)?")
 _POLICIES = ("permissive", "strict", "ask")
 _RUNTIMES = ("docker", "apple", "bubblewrap")
-_SECRET = re.compile(r"(op|ssm|env)://\S+")
 
 
 def load_agent_config(workspace: Path, forbidden: Sequence[Path] | None = None) -> LoadedConfig:
@@ -88,6 +89,8 @@ def _read(keys: dict[str, Value], workspace: Path, forbidden: Sequence[Path] | N
                 found[key] = _grants(value)
             case "env":
                 found[key] = _env(value)
+            case "secrets":
+                found[key] = _secrets(value)
             case "mounts":
                 found[key] = _mounts(value, workspace, forbidden)
             case "network":
@@ -98,6 +101,10 @@ def _read(keys: dict[str, Value], workspace: Path, forbidden: Sequence[Path] | N
                 found[key] = _sandbox(value)
             case "container":
                 found[key] = _container(value)
+    if "secrets" in keys and "env" in keys:
+        both = sorted({*keys["secrets"].pairs("")} & {*keys["env"].pairs("")})
+        if both:
+            raise keys["secrets"].refused(f"{both[0]} is set in env too", remedy="Keep one of the two.")
     return AgentConfig(**found)  # type: ignore[arg-type]  # each case above has the field's type
 
 
@@ -143,6 +150,19 @@ def _env(value: Value) -> dict[str, str]:
         if problem := env_problem(name, env[name]):
             raise item.refused(problem[0], remedy=problem[1])
     return env
+
+
+def _secrets(value: Value) -> dict[str, str]:
+    value.private = True  # who mistakes this for `env` puts the secret itself here
+    secrets: dict[str, str] = {}
+    for name, item in value.pairs("variables to references").items():
+        if problem := env_problem(name, ""):
+            raise item.refused(problem[0], remedy=problem[1])
+        try:
+            secrets[name] = str(parse_reference(item.text("a reference such as op://vault/item/field")))
+        except UsageError as error:
+            raise item.explained(error) from None
+    return secrets
 
 
 def _mounts(value: Value, workspace: Path, forbidden: Sequence[Path] | None) -> tuple[Mount, ...]:
@@ -215,13 +235,9 @@ def _refuse_later_keys(keys: dict[str, Value]) -> None:
     if value := keys.get("dependencies"):
         for item in value.items("dependencies such as node@20"):
             item.text("a dependency such as node@20")
-    if value := keys.get("secrets"):
-        value.private = True
-        for item in value.pairs("variables to references").values():
-            item.matching(_SECRET, "a reference such as op://vault/item/field")
     if value := keys.get("ports"):
         for item in value.pairs("names to ports").values():
             item.whole(1, 65535, "a port")
-    for name in ("dependencies", "secrets", "ports"):
+    for name in ("dependencies", "ports"):
         if name in keys and not keys[name].empty:
             raise keys[name].not_yet(name)

@@ -133,7 +133,7 @@ class Admission:
 
 def _values(spec: ProxySpec) -> list[str]:
     """Everything that must not be seen: raw secrets, rendered values, and their parts after a scheme."""
-    values = [spec.token]
+    values = [spec.token, *spec.hidden]
     for injection in spec.injections:
         values += injection.secrets
         for value in injection.values:

@@ -53,6 +53,7 @@ class ProxySpec(msgspec.Struct, frozen=True):
     subnet: peers outside it are dropped unread, e.g. "172.30.1.0/24"; several, separated by commas.
     connect_to: the person's own detours. Host-side only.
     upstream_ca: a PEM file that is trusted for upstreams besides the system's own. Host-side only.
+    hidden: further values to blot out of everything recorded: the run's secrets.
     """
 
     run_id: str
@@ -63,6 +64,7 @@ class ProxySpec(msgspec.Struct, frozen=True):
     injections: tuple[Injection, ...] = ()
     connect_to: tuple[ConnectTo, ...] = ()
     upstream_ca: Path | None = None
+    hidden: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"ProxySpec(run_id={self.run_id!r}, mode={self.mode!r}, injections={self.injections!r})"

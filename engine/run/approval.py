@@ -28,6 +28,7 @@ class Asks(msgspec.Struct, frozen=True):
     allow: tuple[str, ...] = ()
     unsandboxed: bool = False
     workspace_read_only: bool = False
+    secrets: tuple[str, ...] = ()  # "REFERENCE as VARIABLE"
 
 
 def asks_of(workspace: Path, config: AgentConfig) -> Asks:
@@ -42,12 +43,14 @@ def asks_of(workspace: Path, config: AgentConfig) -> Asks:
         allow=tuple(sorted(config.network.allow)),
         unsandboxed=config.sandbox is False,
         workspace_read_only=any(m.target == WORKSPACE and m.read_only for m in config.mounts),
+        secrets=tuple(sorted(f"{reference} as {name}" for name, reference in config.secrets.items())),
     )
 
 
 def widened(before: Asks, now: Asks) -> tuple[str, ...]:
     """One readable line for each thing that `now` asks for and `before` did not."""
     wishes = [f"grant {grant}" for grant in now.grants if grant not in before.grants]
+    wishes += [f"secret {secret}" for secret in now.secrets if secret not in before.secrets]
     # A mount that was writable covers its read-only form.
     covered = {*before.mounts, *(mount.removesuffix(":rw") + ":ro" for mount in before.mounts)}
     wishes += [f"mount {mount}" for mount in now.mounts if mount not in covered]

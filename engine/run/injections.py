@@ -12,28 +12,32 @@ from engine.credentials import Credential, CredentialStore
 from engine.errors import CredentialMissing
 from engine.grants import Provider, provider, render_header
 from engine.proxy import HostRule, Injection
+from engine.secrets import Resolved
 
 
 class Granted:
-    """The grants of one run, opened. Holds credential values: never logged, never encoded."""
+    """The grants and secrets of one run, opened. Holds credential values: never logged, never encoded."""
 
     def __init__(
         self,
         providers: tuple[Provider, ...],
         injections: tuple[Injection, ...],
         expired: tuple[str, ...] = (),
+        secrets: Resolved | None = None,
     ) -> None:
         self.injections = injections
         self.expired = expired
+        self.secrets = secrets or Resolved({}, {})
         self.placeholders: dict[str, str] = {}
         for item in providers:
             for variable, placeholder in item.env.items():
                 self.placeholders.setdefault(variable, placeholder)
 
     @property
-    def secrets(self) -> tuple[str, ...]:
+    def hidden(self) -> tuple[str, ...]:
         """Every value that must never be written down."""
-        return tuple(value for injection in self.injections for value in injection.secrets)
+        credentials = [value for injection in self.injections for value in injection.secrets]
+        return (*credentials, *self.secrets.masked)
 
     def __repr__(self) -> str:
         return f"Granted({', '.join(injection.grant for injection in self.injections)})"

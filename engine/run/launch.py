@@ -179,6 +179,7 @@ def _proxy_spec(spec: RunSpec, granted: Granted, token: str, subnet: str) -> Pro
         connect_to=spec.connect_to,
         upstream_ca=spec.upstream_ca,
         subnet=subnet,
+        hidden=granted.secrets.masked,
     )
 
 
@@ -203,7 +204,7 @@ def _container_spec(
             proxy_url=proxy_url,
             run_id=spec.id,
             placeholders=granted.placeholders,
-            user=spec.env,
+            user={**granted.secrets.values, **spec.env},
             java_store=bool(trust.java_store),
         ),
         binds=tuple(

@@ -15,6 +15,7 @@ from engine.run.signing import load_signer
 from engine.run.spec import settle
 from engine.run.supervisor import Supervisor
 from engine.run.terminal import AgentIO
+from engine.secrets import Resolved, resolve_secrets
 
 
 async def prepare(
@@ -39,7 +40,14 @@ async def prepare(
         accepted=request.accepted,
         person=request.person,
     )
-    for line in (keys.notice, _given_by_config(unasked), *_expiry_notices(granted)):
+    # Only now: what agent.yaml names is fetched for nobody before it was agreed to.
+    granted.secrets = await resolve_secrets(spec.secrets)
+    for line in (
+        keys.notice,
+        _given_by_config(unasked),
+        *_expiry_notices(granted),
+        _unmasked(granted.secrets),
+    ):
         if line:
             notice(line)
     return Supervisor(home, spec, granted, signer, io=io, notice=notice, on_running=on_running)
@@ -52,3 +60,8 @@ def _given_by_config(unasked: tuple[str, ...]) -> str:
 
 def _expiry_notices(granted: Granted) -> list[str]:
     return [f"the credential for {name} has expired; renew it: moat grant {name}" for name in granted.expired]
+
+
+def _unmasked(secrets: Resolved) -> str:
+    names = ", ".join(secrets.too_short)
+    return f"too short to be blotted out of logs: {names}" if names else ""

@@ -16,6 +16,7 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str = ""
     grants: tuple[str, ...] = ()
     env: dict[str, str] = {}
+    secrets: dict[str, str] = {}  # variable -> reference (op://…, ssm://…, env://…)
     mounts: tuple[str, ...] = ()  # "SRC:DST[:ro]", SRC relative to the workspace
     interactive: bool = False
     tty: bool = False  # only with interactive: allocate a terminal

@@ -50,6 +50,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     grants: tuple[str, ...]
     profile: str
     env: dict[str, str]
+    secrets: dict[str, str]  # variable -> reference
     mounts: tuple[Mount, ...]  # the workspace's own first
     memory_mb: int | None
     cpus: float | None
@@ -87,6 +88,7 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
             remedy="Remove container.dns from agent.yaml, or use --policy permissive.",
         )
     interactive = request.interactive or config.interactive
+    env, secrets = _variables(request, config)
     mounts = (*config.mounts, *(parse_mount(text, workspace, forbidden) for text in request.mounts))
     return RunSpec(
         id=new_run_id(),
@@ -102,7 +104,8 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         allow=_once((*config.network.allow, *map(_allowed_host, request.allow_hosts))),
         grants=_once((*config.grants, *request.grants)),
         profile=request.profile,
-        env={**config.env, **request.env},
+        env=env,
+        secrets=secrets,
         mounts=_with_workspace(workspace, _check_targets(mounts)),
         memory_mb=config.container.memory,
         cpus=config.container.cpus,
@@ -113,6 +116,15 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         connect_to=tuple(parse_connect_to(text) for text in request.connect_to),
         upstream_ca=_upstream_ca(request.upstream_ca),
     )
+
+
+def _variables(request: RunRequest, config: AgentConfig) -> tuple[dict[str, str], dict[str, str]]:
+    """Plain variables and references; what a person gave on the command line replaces either in the file."""
+    if both := request.env.keys() & request.secrets.keys():
+        raise UsageError(f"{min(both)} is given with --env and with --secret", remedy="Keep one of the two.")
+    env = {name: value for name, value in config.env.items() if name not in request.secrets}
+    secrets = {name: value for name, value in config.secrets.items() if name not in request.env}
+    return {**env, **request.env}, {**secrets, **request.secrets}
 
 
 def _allowed_host(text: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from engine.audit import AuditLog, Signer, container, policy
+from engine.audit import AuditLog, Signer, container, policy, secret
 from engine.errors import ContainerFailed, MoatError
 from engine.events import ControlReply, ControlRequest, RunInfo, RunState, timestamp
 from engine.home import Home
@@ -102,9 +102,11 @@ class Supervisor:
     async def _logged_life(self, connect: Callable[[], Runtime]) -> _Ending:
         log = await AuditLog.open(self._home, self._home.run(self._spec.id) / AUDIT_DB)
         try:
-            records = RunRecords(self._home, self._spec.id, log, self._granted.secrets, self._notice)
+            records = RunRecords(self._home, self._spec.id, log, self._granted.hidden, self._notice)
             try:
                 await log.append(policy("run", "start", "allow", message=_given(self._spec)))
+                for name, reference in self._granted.secrets.references.items():
+                    await log.append(secret(name, reference.backend))  # before any of them can leave
                 async with serve_control(self._home, self._spec.id, self._answer):
                     return await self._life(log, records, connect)
             except BaseException as error:

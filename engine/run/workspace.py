@@ -33,6 +33,7 @@ class WorkspaceInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     interactive: bool = False
     mounts: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()  # "REFERENCE as VARIABLE"
     memory_mb: int | None = None
     cpus: float | None = None
 
@@ -66,6 +67,7 @@ def describe_workspace(home: Home, path: str) -> WorkspaceInfo:
         interactive=config.interactive,
         mounts=tuple(f"{m.source}:{m.target}:{'ro' if m.read_only else 'rw'}" for m in config.mounts),
         env=tuple(config.env),
+        secrets=tuple(f"{reference} as {name}" for name, reference in config.secrets.items()),
         memory_mb=config.container.memory,
         cpus=config.container.cpus,
     )

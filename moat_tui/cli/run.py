@@ -44,6 +44,8 @@ class _RunCommand(click.Command):
 @options.grants
 @click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]",
               help="Set a variable; NAME alone takes its value from here. Repeatable.")  # fmt: skip
+@click.option("--secret", "secrets", multiple=True, metavar="NAME=REF",
+              help="Set a variable to a secret: op://…, ssm://… or env://…. Repeatable.")  # fmt: skip
 @click.option("-m", "--mount", "mounts", multiple=True, metavar="SRC:DST[:ro]",
               help="Also mount SRC, relative to PATH. Repeatable.")  # fmt: skip
 @click.option("-i", "--interactive", is_flag=True, help="Attach this terminal to the agent.")
@@ -76,6 +78,7 @@ def run(
     path: tuple[str, ...],
     grants: tuple[str, ...],
     env: tuple[str, ...],
+    secrets: tuple[str, ...],
     interactive: bool,
     detach: bool,
     no_sandbox: bool,
@@ -110,6 +113,7 @@ def run(
         command=said.command or (),
         grants=tuple(map(check_grant, listed(grants))),
         env=environment(env),
+        secrets=dict(map(engine.parse_secret_pair, secrets)),
         interactive=interactive,
         tty=output.is_terminal(0) and output.is_terminal(1),
         sandbox=False if no_sandbox else None,

@@ -33,7 +33,7 @@ def refused(moat, *args, code=REFUSED, **env):
         ("gratns: [github]\n", ("agent.yaml:1", "gratns", "grants")),
         ("network:\n  policy: stricct\n", ("agent.yaml:2", "network.policy", "strict")),
         ("grants: [githib]\n", ("githib", "github")),
-        ("secrets:\n  A: op://x/y/z\n", ("secrets", "not supported yet")),
+        ("secrets:\n  A: hunter2\n", ("agent.yaml:2", "secrets.A", "op://VAULT/ITEM/FIELD")),
         ("env:\n  HTTP_PROXY: http://evil.test\n", ("HTTP_PROXY", "agent.yaml:2")),
     ],
 )

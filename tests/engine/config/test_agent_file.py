@@ -183,7 +183,9 @@ def test_sandbox_words(workspace: Path, text: str, sandbox: bool) -> None:
         ("container: {cpus: 0}", 1, "container.cpus", "number of cpus"),
         ("container: {dns: [dns.test]}", 1, r"container.dns\[0\]", "an IP address"),
         ("dependencies: node@20", 1, "dependencies", "expected a list"),
-        ("secrets: {A: plain}", 1, "secrets.A", "reference such as op://"),
+        ("secrets: {A: plain}", 1, "secrets.A", "a reference to a secret"),
+        ("secrets: {HTTP_PROXY: 'env://X'}", 1, "secrets.HTTP_PROXY", "reserved"),
+        ("secrets: {A: 'env://X'}\nenv: {A: x}", 1, "secrets", "set in env too"),
         ("ports: {web: 70000}", 1, "ports.web", "from 1 to 65535"),
     ],
 )
@@ -201,7 +203,6 @@ def test_errors_name_line_key_expected_and_found(
     ("text", "key"),
     [
         ("dependencies: [node@20]", "dependencies"),
-        ("secrets: {A: op://vault/item/field}", "secrets"),
         ("ports: {web: 3000}", "ports"),
         ("network: {rules: ['allow GET /**']}", "network.rules"),
         ("network: {rules: [{api.test: [deny POST /x]}]}", "network.rules"),

@@ -10,10 +10,9 @@ from engine.run.approval import approve, asks_of, widened
 WORKSPACE = Path("/w")
 
 
-def config(grants=(), mounts=(), policy="strict", allow=(), sandbox=None):
-    return AgentConfig(
-        grants=grants, mounts=mounts, network=NetworkConfig(policy=policy, allow=allow), sandbox=sandbox
-    )
+def config(grants=(), mounts=(), policy="strict", allow=(), sandbox=None, secrets=None):
+    network = NetworkConfig(policy=policy, allow=allow)
+    return AgentConfig(grants=grants, mounts=mounts, network=network, sandbox=sandbox, secrets=secrets or {})
 
 
 def mount(source, *, read_only, target="/data"):
@@ -34,6 +33,12 @@ def mount(source, *, read_only, target="/data"):
         (config(), config(policy=""), "network policy permissive"),
         (config(), config(allow=("evil.test",)), "network access to evil.test"),
         (config(), config(sandbox=False), "no gVisor"),
+        (config(), config(secrets={"DB": "op://v/i/f"}), "secret op://v/i/f as DB"),
+        (
+            config(secrets={"DB": "op://v/i/f"}),
+            config(secrets={"DB": "env://HOME"}),
+            "secret env://HOME as DB",
+        ),
         (
             config(mounts=(mount(WORKSPACE, read_only=True, target="/workspace"),)),
             config(),
