@@ -5,7 +5,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint bench clean venv machine
+.PHONY: help demo test lint bench clean venv machine tools
 
 help:
 	@echo 'make demo    store a demo token, run a real container that uses it without holding it, show the proof'
@@ -18,7 +18,7 @@ demo: venv machine
 	@$(BIN)/python -m moat_tui.demo
 
 # pytest comes last, so that its closing line closes the output.
-test: venv machine lint
+test: venv machine tools lint
 	@$(BIN)/python -m pytest -m 'not benchmark'
 
 lint: venv
@@ -41,3 +41,6 @@ venv:
 
 machine: venv
 	@$(BIN)/moat doctor --fix
+
+tools:
+	@bash .ci/tools.sh

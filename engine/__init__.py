@@ -39,11 +39,13 @@ if TYPE_CHECKING:
     from engine.events import RunInfo as RunInfo
     from engine.events import RunState as RunState
     from engine.events import timestamp as timestamp
+    from engine.granting import find_ssh as find_ssh
     from engine.granting import find_token as find_token
     from engine.granting import list_grants as list_grants
     from engine.granting import list_providers as list_providers
     from engine.granting import revoke_grant as revoke_grant
     from engine.granting import save_grant as save_grant
+    from engine.granting import save_ssh_grant as save_ssh_grant
     from engine.granting import validate_token as validate_token
     from engine.grants import FoundToken as FoundToken
     from engine.home import Home as Home
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
     from engine.run.uses import run_uses as run_uses
     from engine.run.workspace import WorkspaceInfo as WorkspaceInfo
     from engine.run.workspace import describe_workspace as describe_workspace
+    from engine.ssh_agent import SshOffer as SshOffer
 
 _HOMES = {
     "engine.audit": (
@@ -86,7 +89,8 @@ _HOMES = {
         "timestamp",
     ),
     "engine.granting": (
-        "find_token", "list_grants", "list_providers", "revoke_grant", "save_grant",
+        "find_ssh", "find_token", "list_grants", "list_providers", "revoke_grant", "save_grant",
+        "save_ssh_grant",
         "validate_token",
     ),
     "engine.grants": ("FoundToken",),
@@ -102,6 +106,7 @@ _HOMES = {
     "engine.run.terminal": ("AgentIO",),
     "engine.run.uses": ("run_uses",),
     "engine.run.workspace": ("WorkspaceInfo", "describe_workspace"),
+    "engine.ssh_agent": ("SshOffer",),
 }  # fmt: skip
 __all__ = sorted(name for names in _HOMES.values() for name in names)
 __getattr__ = exports(__name__, _HOMES)

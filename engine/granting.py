@@ -19,6 +19,7 @@ from engine.home import Home
 if TYPE_CHECKING:
     from engine.credentials import Credential
     from engine.grants import FoundToken, Provider
+    from engine.ssh_agent import SshOffer
 
 _EXPIRING = timedelta(days=7)
 
@@ -39,6 +40,7 @@ def list_grants(home: Home, profile: str | None = "") -> list[GrantInfo]:
     for name in [profile] if profile is not None else ["", *profiles(home)]:
         store = CredentialStore(home, name)
         found += [_grant_info(store, provider, uses) for provider in store.stored()]
+        found += _ssh_grants(home, store.profile, uses)
     return found
 
 
@@ -76,11 +78,44 @@ def save_grant(
     return _grant_info(store, item.name, _last_uses(home))
 
 
+async def find_ssh(home: Home, host: str) -> SshOffer:
+    """What can be chosen from to grant `HOST` or `HOST:PORT`: the agent's keys, and the host's own.
+
+    Raises GrantError when the agent holds nothing, or when the host is not known and does not answer.
+    """
+    from engine import ssh_agent
+
+    return await ssh_agent.offer(host)
+
+
+def save_ssh_grant(home: Home, offer: SshOffer, key: str, profile: str = "") -> GrantInfo:
+    """Grant the host of `offer` with the key that has this fingerprint; an older grant of it is replaced.
+
+    The host's keys in `offer` become the only ones it is known by, so where they were not pinned a person
+    has said yes to them. Raises GrantError for a key that is not among those offered.
+    """
+    from engine.credentials import CredentialStore
+    from engine.ssh_agent import Mapping, SshMappings
+
+    if key not in {item.fingerprint for item in offer.keys}:
+        raise GrantError(
+            f"the SSH agent holds no key with the fingerprint {key[:80]!r}", remedy="See them: ssh-add -l"
+        )
+    name = CredentialStore(home, profile).profile
+    mapping = Mapping(offer.host, key, timestamp(), port=offer.port, host_keys=offer.blobs)
+    SshMappings(home, name).put(mapping)
+    return next(item for item in _ssh_grants(home, name, _last_uses(home)) if item.hosts == (offer.host,))
+
+
 def revoke_grant(home: Home, provider: str, profile: str = "") -> bool:
     """Delete the stored value; False when there was none. Running agents keep theirs until they end."""
     from engine.credentials import CredentialStore
+    from engine.ssh_agent import PREFIX, SshMappings
 
-    return CredentialStore(home, profile).delete(provider)
+    store = CredentialStore(home, profile)
+    if provider.startswith(PREFIX):
+        return SshMappings(home, store.profile).delete(provider.removeprefix(PREFIX))
+    return store.delete(provider)
 
 
 def _provider_info(item: Provider) -> ProviderInfo:
@@ -120,6 +155,33 @@ def _grant_info(store: object, name: str, uses: dict[tuple[str, str], tuple[str,
         created_at=credential.created_at,
         expires_at=credential.expires_at,
     )
+
+
+def _ssh_grants(home: Home, profile: str, uses: dict[tuple[str, str], tuple[str, str]]) -> list[GrantInfo]:
+    from engine.ssh_agent import SshMappings
+
+    found: list[GrantInfo] = []
+    try:
+        mappings = SshMappings(home, profile).all()
+    except (CredentialError, HomeError) as error:
+        return [GrantInfo("ssh", profile, "SSH", state=GrantState.UNREADABLE, problem=str(error))]
+    for item in mappings:
+        last_used_at, last_used_run = uses.get((profile, item.grant), ("", ""))
+        found.append(
+            GrantInfo(
+                item.grant,
+                profile,
+                f"SSH to {item.host}",
+                (item.host,),
+                source="ssh-agent",
+                account=item.key_fingerprint,
+                env={"SSH_AUTH_SOCK": "/run/moat/ssh/agent.sock"},
+                created_at=item.created_at,
+                last_used_at=last_used_at,
+                last_used_run=last_used_run,
+            )
+        )
+    return found
 
 
 def _state(credential: Credential) -> GrantState:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 
 import pytest
 
@@ -15,6 +16,8 @@ from engine.errors import MoatError
 from engine.runtimes import DockerRuntime, EngineInfo
 
 BASE_IMAGE = "moat-base:bookworm"  # the base image with the tools; `moat doctor --fix` makes it
+
+SBIN = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin"
 
 _engine: EngineInfo | str | None = None
 
@@ -26,6 +29,8 @@ def docker_engine() -> EngineInfo:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("sshd") is not None and not shutil.which("sshd", path=SBIN):
+        _absent("OpenSSH's server (sshd)")
     needs_gvisor = item.get_closest_marker("gvisor") is not None
     if needs_gvisor or item.get_closest_marker("docker") is not None:
         engine = _require_engine()

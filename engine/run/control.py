@@ -10,14 +10,14 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
 from engine.errors import HomeError, RunStateError
 from engine.events import ControlReply, ControlRequest
 from engine.home import Home
+from engine.run.socket_path import short_path
 
 CONTROL = "control.sock"
 
@@ -49,7 +49,7 @@ async def serve_control(
 
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _short(path) as name:
+        with short_path(path) as name:
             listener.bind(name)
         os.chmod(path, 0o600)
         server = await asyncio.start_unix_server(serve, sock=listener, limit=_REQUEST_LIMIT)
@@ -72,7 +72,7 @@ async def ask(home: Home, run_id: str, request: ControlRequest, timeout: float =
     path = home.check(home.run(run_id) / CONTROL)
     try:
         async with asyncio.timeout(timeout):
-            with _short(path) as name:
+            with short_path(path) as name:
                 reader, writer = await asyncio.open_unix_connection(name)
             try:
                 writer.write(msgspec.json.encode(request) + b"\n")
@@ -86,16 +86,3 @@ async def ask(home: Home, run_id: str, request: ControlRequest, timeout: float =
             detail=str(error) or type(error).__name__,
             remedy="If its supervisor died, the next command closes the run; see moat list.",
         ) from error
-
-
-@contextlib.contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """A name for `path` that fits the 108 bytes of a socket address, however deep the home lies."""
-    if len(os.fsencode(path)) < 100 or not os.path.isdir("/proc/self/fd"):
-        yield str(path)
-        return
-    fd = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{fd}/{path.name}"
-    finally:
-        os.close(fd)

@@ -12,6 +12,7 @@ from engine.credentials import Credential, CredentialStore
 from engine.errors import CredentialMissing
 from engine.grants import Provider, provider, render_header
 from engine.proxy import HostRule, Injection
+from engine.run.ssh_delivery import SshAccess
 from engine.secrets import Resolved
 
 
@@ -28,6 +29,7 @@ class Granted:
         self.injections = injections
         self.expired = expired
         self.secrets = secrets or Resolved({}, {})
+        self.ssh: SshAccess | None = None
         self.placeholders: dict[str, str] = {}
         for item in providers:
             for variable, placeholder in item.env.items():

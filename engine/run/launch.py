@@ -14,7 +14,7 @@ import secrets
 import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.errors import ProxyError
 from engine.home import Home
@@ -22,6 +22,7 @@ from engine.proxy import ProxySpec
 from engine.run.environment import container_environment, trust_files
 from engine.run.injections import Granted
 from engine.run.spec import RunSpec
+from engine.run.ssh_delivery import SshDelivery, deliver_ssh
 from engine.runtimes import (
     Attachment,
     Bind,
@@ -40,6 +41,11 @@ from engine.runtimes import (
 
 if TYPE_CHECKING:
     from engine.proxy import CertificateAuthority, ProxyServer, Recorder, Trust
+    from engine.ssh_agent import SshRecorder
+
+    class RunRecorder(Recorder, SshRecorder, Protocol):
+        """Whoever keeps the run's audit log, for the proxy and for the SSH agent."""
+
 
 _BACKLOG = 512
 
@@ -50,11 +56,13 @@ class Launched:
     attachment: Attachment
     proxy: ProxyServer
     sandbox: Sandbox
+    ssh: contextlib.AsyncExitStack
 
     async def close(self) -> None:
         """Close what this process holds of it; the container is the engine's to remove."""
         try:
             await self.proxy.close()
+            await self.ssh.aclose()
         finally:
             await self.attachment.close()
 
@@ -64,7 +72,7 @@ async def launch(
     spec: RunSpec,
     granted: Granted,
     engine: Runtime,
-    recorder: Recorder,
+    recorder: RunRecorder,
     say: Callable[[str], None],
 ) -> Launched:
     """Bring the run up. On any error, and when cancelled, nothing of this process stays open; what the
@@ -82,6 +90,10 @@ async def launch(
         listener = _listen(reach)
         undo.callback(_close_listener, listener)
         token = secrets.token_urlsafe(32)
+        ssh = await undo.enter_async_context(contextlib.AsyncExitStack())
+        delivery = await ssh.enter_async_context(
+            deliver_ssh(home, spec.id, granted.ssh, recorder, reach, info, sandbox)
+        )
         ca, trust = await certificates
         await image
         container = await _whole(
@@ -96,6 +108,7 @@ async def launch(
                     reach,
                     trust,
                     _proxy_url(reach, listener, token),
+                    delivery,
                 ),
             )
         )
@@ -107,7 +120,7 @@ async def launch(
         await proxy.start(listener)
         await starting
         undo.pop_all()
-    return Launched(container, attachment, proxy, sandbox)
+    return Launched(container, attachment, proxy, sandbox, ssh)
 
 
 async def _whole[T](request: Coroutine[Any, Any, T]) -> T:
@@ -193,24 +206,24 @@ def _container_spec(
     reach: ProxyReach,
     trust: Trust,
     proxy_url: str,
+    ssh: SshDelivery,
 ) -> ContainerSpec:
     return ContainerSpec(
         run_id=spec.id,
         home_label=home_label(home.root),
         name=f"moat-{spec.id}",
         image=spec.image,
-        command=spec.command,
+        command=ssh.wrapped(spec.command),
         env=container_environment(
             proxy_url=proxy_url,
             run_id=spec.id,
-            placeholders=granted.placeholders,
+            placeholders={**granted.placeholders, **ssh.env},
             user={**granted.secrets.values, **spec.env},
             java_store=bool(trust.java_store),
         ),
-        binds=tuple(
-            Bind(str(mount.source), mount.target, read_only=mount.read_only) for mount in spec.mounts
-        ),
-        files=trust_files(trust.certificate, trust.bundle, trust.java_store),
+        binds=tuple(Bind(str(mount.source), mount.target, read_only=mount.read_only) for mount in spec.mounts)
+        + ssh.binds,
+        files=trust_files(trust.certificate, trust.bundle, trust.java_store) + ssh.files,
         user=container_user(info, os.getuid(), os.getgid()),
         sandbox=sandbox,
         network=network,

@@ -13,9 +13,11 @@ from engine.run.injections import Granted, open_grants
 from engine.run.request import RunRequest
 from engine.run.signing import load_signer
 from engine.run.spec import settle
+from engine.run.ssh_access import open_ssh
 from engine.run.supervisor import Supervisor
 from engine.run.terminal import AgentIO
 from engine.secrets import Resolved, resolve_secrets
+from engine.ssh_agent import PREFIX
 
 
 async def prepare(
@@ -29,9 +31,12 @@ async def prepare(
     home.ensure_dir(home.root)
     spec = settle(home, request)
     keys = KeySource(home)
+    ssh = tuple(name for name in spec.grants if name.startswith(PREFIX))
+    others = tuple(name for name in spec.grants if name not in ssh)
     granted, signer = await asyncio.to_thread(
-        lambda: (open_grants(CredentialStore(home, spec.profile, keys), spec.grants), load_signer(home, keys))
+        lambda: (open_grants(CredentialStore(home, spec.profile, keys), others), load_signer(home, keys))
     )
+    granted.ssh = await open_ssh(home, spec.profile, ssh) if ssh else None
     unasked = approve(
         home,
         spec.workspace,
@@ -47,6 +52,7 @@ async def prepare(
         _given_by_config(unasked),
         *_expiry_notices(granted),
         _unmasked(granted.secrets),
+        _unreachable(ssh if spec.policy == "strict" else ()),
     ):
         if line:
             notice(line)
@@ -65,3 +71,7 @@ def _expiry_notices(granted: Granted) -> list[str]:
 def _unmasked(secrets: Resolved) -> str:
     names = ", ".join(secrets.too_short)
     return f"too short to be blotted out of logs: {names}" if names else ""
+
+
+def _unreachable(ssh: tuple[str, ...]) -> str:
+    return f"with the policy strict no SSH server can be reached: {', '.join(ssh)}" if ssh else ""

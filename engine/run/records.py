@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from engine.audit import AuditLog, EntryData, console, credential, network, policy
+from engine.audit import AuditLog, EntryData, console, credential, network, policy, ssh
 from engine.errors import AuditGateClosed, HomeError
 from engine.events import GrantUse, LogLine, RequestRecord, timestamp
 from engine.home import Home
@@ -18,6 +18,7 @@ from engine.proxy.mask import Masker
 from engine.run.jsonl import LineFile
 from engine.run.output import MAX_LINE, LineSplitter
 from engine.run.tail import LOGS, NETWORK
+from engine.ssh_agent import PREFIX, SIGN_ALLOWED, SshEvent
 
 USAGE = "usage.json"
 
@@ -58,10 +59,25 @@ class RunRecords:
         except AuditGateClosed as error:
             self._say_gate(error)
             raise
+        self._used(grant)
+
+    def _used(self, grant: str) -> None:
         used = self._usage.get(grant)
         self._usage[grant] = GrantUse(last_used_at=timestamp(), uses=(used.uses if used else 0) + 1)
         if self._usage_timer is None:
             self._usage_timer = asyncio.get_running_loop().call_later(1.0, self._write_usage)
+
+    async def ssh(self, event: SshEvent) -> None:
+        """Durable on return; raises AuditGateClosed, and then nothing is listed or signed."""
+        try:
+            await self._audit.append(
+                ssh(event.action, host=event.host, fingerprint=event.fingerprint, error=event.error)
+            )
+        except AuditGateClosed as error:
+            self._say_gate(error)
+            raise
+        if event.action == SIGN_ALLOWED:
+            self._used(PREFIX + event.host)
 
     async def denied(self, host: str, operation: str, rule: str, message: str) -> None:
         await self.note(policy("network", operation, "deny", rule=rule, message=f"{host}: {message}"))

@@ -264,7 +264,7 @@ def _first_info(spec: RunSpec, granted: Granted) -> RunInfo:
         image=spec.image,
         runtime=spec.runtime,
         policy=spec.policy,
-        grants=tuple(injection.grant for injection in granted.injections),
+        grants=spec.grants,
         profile=spec.profile,
         interactive=spec.interactive,
         keep=spec.keep,

@@ -36,7 +36,8 @@ class Bind(msgspec.Struct, frozen=True):
 
 
 class PlacedFile(msgspec.Struct, frozen=True):
-    """A file, or with `link` a symbolic link, put into the container before it starts; root owns it.
+    """A file, put into the container before it starts; root owns it. With `link` it is a symbolic link,
+    with `directory` an empty directory.
 
     It takes the place of a file of that name in the image. Directories above it are made.
     """
@@ -45,6 +46,7 @@ class PlacedFile(msgspec.Struct, frozen=True):
     content: bytes = b""
     link: str = ""
     mode: int = 0o644
+    directory: bool = False
 
 
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):

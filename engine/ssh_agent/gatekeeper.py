@@ -8,6 +8,8 @@ another server would take cannot be used there, and nothing else can be signed w
 
 from __future__ import annotations
 
+from typing import Final, Literal
+
 import msgspec
 
 from engine.ssh_agent.keys import fingerprint, signed_by
@@ -28,9 +30,10 @@ from engine.ssh_agent.messages import (
 )
 from engine.ssh_agent.wire import Malformed, Reader
 
-LIST = "list"
-SIGN_ALLOWED = "sign_allowed"
-SIGN_DENIED = "sign_denied"
+type Action = Literal["list", "sign_allowed", "sign_denied"]
+LIST: Final = "list"
+SIGN_ALLOWED: Final = "sign_allowed"
+SIGN_DENIED: Final = "sign_denied"
 
 
 class SshGrant(msgspec.Struct, frozen=True):
@@ -47,7 +50,7 @@ class SshGrant(msgspec.Struct, frozen=True):
 class SshEvent(msgspec.Struct, frozen=True):
     """One audit entry of type `ssh`."""
 
-    action: str
+    action: Action
     host: str = ""
     fingerprint: str = ""
     error: str = ""

@@ -26,6 +26,17 @@ def confirm(question: str) -> bool:
     return answer.strip().lower() in ("y", "yes")
 
 
+def chosen(question: str, choices: list[str]) -> int:
+    """The index of the one that was chosen by its number. Raises MoatError when none was."""
+    for number, choice in enumerate(choices, 1):
+        write_stderr(f"  {number}  {escape(choice)}\n")
+    write_stderr(f"moat: {escape(question)} [1-{len(choices)}] ")
+    answer = sys.stdin.readline().strip()
+    if not answer.isascii() or not answer.isdecimal() or not 1 <= int(answer) <= len(choices):
+        raise engine.MoatError("none of them was chosen")
+    return int(answer) - 1
+
+
 def hidden(question: str) -> str:
     """A line typed without echo. Raises MoatError where the terminal cannot hide it.
 

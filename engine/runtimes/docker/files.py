@@ -20,7 +20,7 @@ from engine.runtimes.spec import ContainerSpec, PlacedFile
 
 # Directories that Moat alone makes. Above any other path nothing is said about directories: to name one
 # would replace the link that some images have there (Fedora's /etc/ssl/certs).
-_OWN = ("/moat", "/home/moat")
+_OWN = ("/moat", "/home/moat", "/run/moat")
 
 
 async def place_files(container: DockerContainer, spec: ContainerSpec) -> None:
@@ -62,6 +62,9 @@ def make_archive(files: Iterable[PlacedFile], home: tuple[int, int] | None) -> b
             entry.mode = file.mode
             if file.link:
                 entry.type, entry.linkname = tarfile.SYMTYPE, file.link
+                archive.addfile(entry)
+            elif file.directory:
+                entry.type = tarfile.DIRTYPE
                 archive.addfile(entry)
             else:
                 entry.size = len(file.content)

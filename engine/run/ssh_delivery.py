@@ -1,0 +1,149 @@
+"""How a run reaches its SSH agent: what goes into the container, and who listens outside.
+
+Where containers share the host's kernel the agent's socket is mounted. Under gVisor and in virtual machines
+a mounted socket cannot be connected to; there a small relay in the container, started before the
+agent's command, carries a socket of its own over TCP, and shows the run's token first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import ProxyError, UsageError
+from engine.home import Home
+from engine.run.socket_path import short_path
+from engine.runtimes import Bind, EngineInfo, PlacedFile, ProxyReach, Sandbox
+from engine.ssh_agent import Mapping, SshAgent, SshEndpoint, SshGrant, SshRecorder, key_type
+
+AGENT_DIR = "/run/moat/ssh"
+AGENT_SOCKET = f"{AGENT_DIR}/agent.sock"
+KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
+_OWN = "/moat/ssh"
+
+
+class SshAccess(msgspec.Struct, frozen=True):
+    """What a run may log in to. agent: the socket of the person's own agent."""
+
+    grants: tuple[SshGrant, ...]
+    mappings: tuple[Mapping, ...]
+    agent: Path
+
+
+class SshDelivery(msgspec.Struct, frozen=True):
+    """For the container's spec. before: words to put before the agent's command, if it has one."""
+
+    binds: tuple[Bind, ...] = ()
+    files: tuple[PlacedFile, ...] = ()
+    env: dict[str, str] = {}
+    before: tuple[str, ...] = ()
+
+    def wrapped(self, command: tuple[str, ...]) -> tuple[str, ...]:
+        """Raises UsageError where there is no command to put anything before."""
+        if self.before and not command:
+            raise UsageError(
+                "an SSH grant in a sandboxed run needs a command, and the image's own is not known",
+                remedy="Give a command after --, or in agent.yaml.",
+            )
+        return (*self.before, *command)
+
+
+@contextlib.asynccontextmanager
+async def deliver_ssh(
+    home: Home,
+    run_id: str,
+    access: SshAccess | None,
+    recorder: SshRecorder,
+    reach: ProxyReach,
+    engine: EngineInfo,
+    sandbox: Sandbox,
+) -> AsyncIterator[SshDelivery]:
+    """Listen until left. Without access there is nothing to deliver, and nothing listens."""
+    if access is None:
+        yield SshDelivery()
+        return
+    agent = SshAgent(access.grants, recorder, access.agent)
+    env = {"SSH_AUTH_SOCK": AGENT_SOCKET}
+    known_hosts = PlacedFile(KNOWN_HOSTS, _known_hosts(access.mappings))
+    if sandbox == "standard" and engine.platform == "linux":
+        directory = home.ensure_dir(home.run(run_id) / "ssh")
+        endpoint, listener = SshEndpoint(agent), _listen_unix(directory / "agent.sock")
+        delivery = SshDelivery((Bind(str(directory), AGENT_DIR),), (known_hosts,), env)
+    else:
+        token = secrets.token_urlsafe(32)
+        endpoint, listener = SshEndpoint(agent, token=token, peers=reach.peers), _listen_tcp(reach.bind)
+        place = f"{reach.host} {listener.getsockname()[1]} {token}\n"
+        delivery = SshDelivery(
+            files=(
+                known_hosts,
+                PlacedFile(AGENT_DIR, directory=True, mode=0o1777),
+                PlacedFile(f"{_OWN}/start", _own("ssh_start.sh"), mode=0o755),
+                PlacedFile(f"{_OWN}/relay.py", _own("ssh_relay.py")),
+                PlacedFile(f"{_OWN}/relay.pl", _own("ssh_relay.pl")),
+                PlacedFile(f"{_OWN}/endpoint", place.encode()),
+            ),
+            env=env,
+            before=("/bin/sh", f"{_OWN}/start"),
+        )
+    try:
+        await endpoint.start(listener)
+        yield delivery
+    finally:
+        await endpoint.close()
+        listener.close()
+        await asyncio.to_thread(_forget, home.run(run_id) / "ssh")
+
+
+def _known_hosts(mappings: tuple[Mapping, ...]) -> bytes:
+    """The pinned keys, so that the agent's ssh asks nobody whether it may trust them."""
+    text = ""
+    for mapping in mappings:
+        names = mapping.host if mapping.port == 22 else f"{mapping.host},[{mapping.host}]:{mapping.port}"
+        for blob in sorted(mapping.blobs()):
+            text += f"{names} {key_type(blob)} {base64.b64encode(blob).decode()}\n"
+    return text.encode()
+
+
+def _own(name: str) -> bytes:
+    return resources.files("engine.run").joinpath("in_container", name).read_bytes()
+
+
+def _listen_unix(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with short_path(path) as name:
+            listener.bind(name)
+        os.chmod(path, 0o600)
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise ProxyError(f"the SSH agent's socket {path} could not be made", detail=str(error)) from error
+    return listener
+
+
+def _listen_tcp(address: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.bind((address, 0))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise ProxyError(f"the SSH agent cannot listen on {address}", detail=str(error)) from error
+    return listener
+
+
+def _forget(directory: Path) -> None:
+    """A socket that nobody serves any more says nothing to a reader of the run's directory."""
+    with contextlib.suppress(OSError):
+        (directory / "agent.sock").unlink(missing_ok=True)
+        directory.rmdir()

@@ -1,0 +1,108 @@
+"""SSH grants with real servers, a real agent, and git in containers under both runtimes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.sshd import Agent, Sshd
+
+pytestmark = [pytest.mark.docker, pytest.mark.sshd]
+SANDBOXES = pytest.mark.parametrize(
+    "flags", [("--no-sandbox",), pytest.param((), marks=pytest.mark.gvisor)], ids=["runc", "gvisor"]
+)
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory):
+    agent = Agent(tmp_path_factory.mktemp("s") / "a")
+    yield agent
+    agent.close()
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory, agent):
+    """Two servers that would both take the agent's key."""
+    directory = tmp_path_factory.mktemp("sshd")
+    pair = Sshd(directory / "granted", agent.public), Sshd(directory / "other", agent.public)
+    yield pair
+    for server in pair:
+        server.close()
+
+
+@pytest.fixture
+def person(moat, agent, servers, tmp_path):
+    """Whose known_hosts knows both, and whose agent is the real one."""
+    home = tmp_path / "person"
+    (home / ".ssh").mkdir(parents=True)
+    (home / ".ssh" / "known_hosts").write_text(
+        servers[0].known_hosts_line("git.test") + servers[1].known_hosts_line("other.test")
+    )
+    moat.env |= {"HOME": str(home), **agent.env}
+    return moat
+
+
+def clone(server: Sshd, name: str) -> str:
+    """A script that clones from `server`, which the container reaches at its gateway."""
+    gateway = "$(getent hosts host.docker.internal | cut -d' ' -f1)"
+    ssh = f"ssh -o BatchMode=yes -o HostKeyAlias={name} -p {server.port}"
+    url = f"{server.user}@{gateway}:{server.repository}"
+    return f'cd /tmp && GIT_SSH_COMMAND="{ssh}" git clone -q {url} got && cat got/README'
+
+
+@SANDBOXES
+def test_the_granted_host_works_and_the_same_key_at_another_is_refused(
+    person, agent, servers, workspace, flags
+):
+    granted, other = servers
+    person("grant", "ssh", "--host", f"git.test:{granted.port}")
+    script = (
+        "ssh-add -l; echo; " + clone(granted, f"[git.test]:{granted.port}") + "; rm -rf got; "
+        + clone(other, "other.test").replace("BatchMode=yes", "BatchMode=yes -o StrictHostKeyChecking=no")
+        + " || echo refused; ssh-add -D; true"
+    )  # fmt: skip
+    command = ("--no-ui", "run", "-n", "cloner", "-g", "ssh:git.test", *flags, workspace, "--", "sh", "-c")
+    done = person(*command, script, check=False)
+    out, err = done.stdout.decode(), done.stderr.decode()
+    assert agent.fingerprint() in out, err
+    assert "cloned over ssh" in out, err
+    assert "refused" in out
+    assert "Permission denied" in err
+    assert done.returncode == 0, err
+    entries = [entry["data"] for entry in person.entries("cloner") if entry["type"] == "ssh"]
+    allowed = [entry for entry in entries if entry["action"] == "sign_allowed"]
+    assert {entry["host"] for entry in allowed} == {"git.test"}
+    assert {entry["fingerprint"] for entry in allowed} == {agent.fingerprint()}
+    denied = [entry for entry in entries if entry["action"] == "sign_denied"]
+    assert any("no host of an ssh grant" in entry["error"] for entry in denied)
+    assert any(entry["action"] == "list" for entry in entries)
+    assert json.loads(person("audit", "cloner", "--json").stdout)["valid"] is True
+    private = agent.key.read_text().splitlines()[2]
+    assert person.files_with(private) == []
+    (grant,) = (item for item in person.json("grant", "list") if item["provider"] == "ssh:git.test")
+    assert grant["account"] == agent.fingerprint()
+    assert grant["last_used_run"] == person.run_named("cloner")["id"]
+    assert not (person.home / "runs" / person.run_named("cloner")["id"] / "ssh").exists()
+
+
+def test_what_stands_in_the_way_is_said(person, servers, workspace, agent):
+    """A host in no known_hosts, no agent, a grant that is not there, a key that left the agent."""
+    unknown = person("grant", "ssh", "--host", f"127.0.0.1:{servers[0].port}", check=False)
+    assert unknown.returncode == 125
+    assert "is not in your known_hosts; it shows ssh-ed25519 SHA256:" in unknown.stderr.decode()
+    missing = person("run", "-g", "ssh:git.test", workspace, "--", "true", check=False)
+    assert "moat grant ssh --host git.test" in missing.stderr.decode()
+    silent = person("grant", "ssh", "--host", "git.test", check=False, SSH_AUTH_SOCK="")
+    assert "SSH_AUTH_SOCK" in silent.stderr.decode()
+    person("grant", "ssh", "--host", f"git.test:{servers[0].port}")
+    assert "is in no" not in person("grant", "show", "ssh:git.test").stdout.decode()
+    mapping = json.loads((person.home / "credentials" / "ssh.json").read_text())["mappings"][0]
+    assert mapping["host"] == "git.test"
+    edited = mapping | {"key_fingerprint": "SHA256:" + "A" * 43}
+    (person.home / "credentials" / "ssh.json").write_text(json.dumps({"mappings": [edited]}))
+    gone = person("--no-ui", "run", "-g", "ssh:git.test", workspace, "--", "true", check=False)
+    assert "is not in your SSH agent" in gone.stderr.decode()
+    person("revoke", "ssh:git.test")
+    assert person.json("grant", "list") == []
+    assert Path(person.home / "credentials" / "ssh.json").stat().st_mode & 0o777 == 0o600
