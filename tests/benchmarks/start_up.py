@@ -1,11 +1,13 @@
 """How long a person waits for Moat to start, measured in pairs: A B A B …, so that noise hits both alike.
 
-    python tests/benchmarks/start_up.py [--pairs N] [--only run|list|screen]
+    python tests/benchmarks/start_up.py [--pairs N] [--only run|list|grants|screen]
 
     run     `moat --no-ui run --no-sandbox -- true`  against  `docker run --rm IMAGE true`
             gate: the medians differ by at most 0.6 s
     list    `moat --no-ui list` beside 50 ended runs  against  `python -c pass`
             gate: its median is at most 0.25 s
+    grants  `moat --no-ui grant list` beside 500 ended runs that used grants  against  `python -c pass`
+            gate: its median is at most 0.5 s
     screen  `moat` in a 120x40 terminal until all four panes are painted  against  `python -c pass`
             gate: its median is at most 0.7 s
 
@@ -41,6 +43,7 @@ PANES = (b"Runs", b"Requests", b"Grants", b"Audit")
 COLUMNS, ROWS = 120, 40
 LONGEST = 60.0  # seconds for any one start
 ENDED_RUNS = 50
+MANY_RUNS = 500
 
 
 class CannotMeasure(Exception):
@@ -110,9 +113,9 @@ def first_paint(cwd: Path, environ: dict[str, str]) -> float:
         os.close(master)
 
 
-def put_runs(home: Path) -> None:
+def put_runs(home: Path, count: int) -> None:
     """Ended runs as a supervisor leaves them, so that `list` has something to read."""
-    for number in range(ENDED_RUNS):
+    for number in range(count):
         run = home / "runs" / f"run_{number:012x}"
         run.mkdir(parents=True, mode=0o700)
         (run / "metadata.json").write_text(
@@ -120,7 +123,7 @@ def put_runs(home: Path) -> None:
                 {
                     "id": run.name,
                     "name": f"run-{number}",
-                    "created_at": f"2026-01-12T10:00:{number:02}Z",
+                    "created_at": f"2026-01-12T10:{number // 60:02}:{number % 60:02}Z",
                     "state": "exited",
                     "exit_code": 0,
                     "command": ["true"],
@@ -128,14 +131,20 @@ def put_runs(home: Path) -> None:
                 }
             )
         )
+        used = {"github": {"last_used_at": "2026-01-12T10:00:00Z", "uses": 3}}
+        (run / "usage.json").write_text(json.dumps(used))
 
 
 def cases(root: Path) -> list[Case]:
     workspace, home = root / "workspace", root / "home"
     workspace.mkdir()
     home.mkdir(mode=0o700)
-    put_runs(home)
+    put_runs(home, ENDED_RUNS)
+    many = root / "many"
+    many.mkdir(mode=0o700)
+    put_runs(many, MANY_RUNS)
     environ = {**os.environ, "MOAT_HOME": str(home), "MOAT_KEYRING_BACKEND": "file", "TERM": "xterm-256color"}
+    beside_many = environ | {"MOAT_HOME": str(many)}
     bare = lambda: timed(NOTHING, workspace, environ)  # noqa: E731
     return [
         Case(
@@ -152,6 +161,14 @@ def cases(root: Path) -> list[Case]:
             bare,
             lambda ours, theirs: ours,
             0.25,
+            "in all",
+        ),
+        Case(
+            "grants",
+            lambda: timed((*MOAT, "--no-ui", "grant", "list"), workspace, beside_many),
+            bare,
+            lambda ours, theirs: ours,
+            0.5,
             "in all",
         ),
         Case(
@@ -193,7 +210,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--pairs", type=int, default=7, help="measured pairs for each case (default: 7)")
-    parser.add_argument("--only", choices=("run", "list", "screen"), action="append")
+    parser.add_argument("--only", choices=("run", "list", "grants", "screen"), action="append")
     wanted = parser.parse_args()
     optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
     python = f"Python {platform.python_version()} ({'with' if optimised else 'without'} PGO)"
