@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from engine.run.lifecycle import run_attached as run_attached
     from engine.run.lifecycle import start_detached as start_detached
     from engine.run.lifecycle import stop_run as stop_run
+    from engine.run.open_file import OpenView as OpenView
+    from engine.run.open_file import read_open as read_open
     from engine.run.rename import rename_run as rename_run
     from engine.run.request import RunRequest as RunRequest
     from engine.run.tail import LogTail as LogTail
@@ -100,6 +102,7 @@ _HOMES = {
     ),
     "engine.run.library": ("audit_entries", "export_bundle", "find_run", "list_runs", "verify_run"),
     "engine.run.lifecycle": ("clean", "destroy_run", "reap", "run_attached", "start_detached", "stop_run"),
+    "engine.run.open_file": ("OpenView", "read_open"),
     "engine.run.rename": ("rename_run",),
     "engine.run.request": ("RunRequest",),
     "engine.run.tail": ("LogTail", "RequestTail"),

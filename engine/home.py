@@ -139,8 +139,11 @@ class Home:
         with _explained(path), os.fdopen(fd, "rb") as file:
             return file.read()
 
-    def write(self, path: Path, data: bytes) -> None:
-        """Replace `path` whole: afterwards it holds the old bytes or the new ones, never a mixture."""
+    def write(self, path: Path, data: bytes, *, durable: bool = True) -> None:
+        """Replace `path` whole: afterwards it holds the old bytes or the new ones, never a mixture.
+
+        durable=False does not wait for the disk: for what is worth nothing after a power cut.
+        """
         self.ensure_dir(path.parent)
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
         fd = self.open_private(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
@@ -148,15 +151,17 @@ class Home:
             with _explained(path):
                 with os.fdopen(fd, "wb") as file:
                     file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
+                    if durable:
+                        file.flush()
+                        os.fsync(file.fileno())
                 self.check(path)
                 os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
-        _sync_directory(path.parent)
+        if durable:
+            _sync_directory(path.parent)
 
     def remove(self, path: Path) -> bool:
         """Delete the file `path`, durably; False when there was none. A directory raises HomeError."""

@@ -2,6 +2,7 @@
 
     destination  policy  inject  mask  redact  http1_head    pure: what decides and what may be written down
     admission  exchange  answers  capture  dial              one request's way, without mitmproxy
+    open_requests                                            which ones are on their way
     http1  http2  stream  tls  upstream  connection          mitmproxy's layers, guarded
     server  spec  recorder  ca  trust                        what a run's supervisor uses
 

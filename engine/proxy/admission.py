@@ -14,6 +14,7 @@ from engine.proxy.answers import NOT_RECORDED, Answer, denial, failure
 from engine.proxy.exchange import Exchange
 from engine.proxy.inject import HeaderList, forwardable, inject, strip_placeholders, wants_upgrade
 from engine.proxy.mask import Masker
+from engine.proxy.open_requests import OpenRequests
 from engine.proxy.policy import Decision, GrantRule, Policy, RequestHead, decide, decode_basic
 from engine.proxy.recorder import INJECT, INJECT_REPLACED, Recorder
 from engine.proxy.redact import Redactor
@@ -34,6 +35,7 @@ class Admission:
         self._placeholders = frozenset(p for injection in spec.injections for p in injection.placeholders)
         self._credentials = f"moat:{spec.token}".encode("ascii")
         self._recorder = recorder
+        self._open = OpenRequests(recorder)
         self.policy = Policy.of(spec)
         rules = [rule for injection in spec.injections for rule in injection.rules]
         self._header_names = frozenset(rule.header.lower() for rule in rules)
@@ -48,6 +50,7 @@ class Admission:
 
     async def admit(self, head: RequestHead, exchange: Exchange) -> HeaderList | Answer:
         """The header fields to send, complete but for framing; or what to answer instead of sending."""
+        self._open.add(exchange)
         decision = decide(head, self.policy)
         exchange.decision = decision
         if not decision.allowed:
@@ -114,6 +117,7 @@ class Admission:
         if exchange.finished:
             return
         exchange.finished = True
+        self._open.remove(exchange)
         if exchange.denied and not exchange.audited:
             await self._denied(exchange, exchange.reason)
         try:

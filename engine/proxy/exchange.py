@@ -6,6 +6,8 @@ import secrets
 import time
 from collections.abc import Iterable
 
+import msgspec
+
 from engine.events import RequestRecord, timestamp
 from engine.proxy.answers import Answer
 from engine.proxy.capture import Capture
@@ -41,18 +43,21 @@ class Exchange:
         self._ttfb = 0
         self._request_headers: tuple[tuple[bytes, bytes], ...] = ()
         self._response_headers: tuple[tuple[bytes, bytes], ...] = ()
+        self._head: RequestRecord | None = None  # what is known while it is open, redacted
 
     def __repr__(self) -> str:
         return f"Exchange({self.id})"
 
     def sent(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self._request_headers = tuple(headers)
+        self._head = None
 
     def answered(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """The response's head is here; the time to it is the time to first byte."""
         self.status = status
         self._response_headers = tuple(headers)
         self._ttfb = self._elapsed()
+        self._head = None
 
     def answer(self, answer: Answer) -> None:
         """Moat answers itself."""
@@ -71,12 +76,49 @@ class Exchange:
         else:
             self.response.total += len(data)
 
+    @property
+    def age(self) -> float:
+        """Seconds since its head was read."""
+        return time.monotonic() - self._began
+
     def _elapsed(self) -> int:
-        return round((time.monotonic() - self._began) * 1000)
+        return round(self.age * 1000)
 
     def operation(self) -> str:
         """What was tried, for an audit entry; redacted."""
         return f"{self._redactor.text(self.method)[:20]} {self._redactor.url(self.url)[:500]}"
+
+    @property
+    def described(self) -> bool:
+        """Whether `so_far` is cheap: nothing has to be redacted for it."""
+        return self._head is not None
+
+    def so_far(self, last: RequestRecord | None) -> RequestRecord:
+        """What is known of a request that goes on, redacted as its record; `last` when nothing has moved.
+
+        Without bodies: a preview that may still grow cannot be redacted once for all.
+        """
+        if self._head is None:
+            redact = self._redactor
+            self._head = RequestRecord(
+                id=self.id,
+                ts=self.ts,
+                method=redact.text(self.method)[:20],
+                url=redact.url(self.url),
+                host=redact.text(self.host),
+                status_code=self.status,
+                ttfb_ms=self._ttfb,
+                grant=self.grant,
+                request_headers=redact.headers(self._request_headers),
+                response_headers=redact.headers(self._response_headers),
+            )
+            last = None
+        received, sent = self.response.total, self.request.total
+        if last is not None and (last.bytes_in, last.bytes_out) == (received, sent):
+            return last
+        return msgspec.structs.replace(
+            self._head, duration_ms=self._elapsed(), bytes_in=received, bytes_out=sent
+        )
 
     def record(self) -> RequestRecord:
         """Redacted through and through; to be called once, when the exchange has ended."""

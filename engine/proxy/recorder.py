@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from engine.events import RequestRecord
@@ -16,6 +17,11 @@ class Recorder(Protocol):
 
     async def denied(self, host: str, operation: str, rule: str, message: str) -> None:
         """A request that policy refused. `operation` is e.g. "GET https://host/path", redacted."""
+
+    def open(self, requests: Sequence[RequestRecord]) -> None:
+        """All requests that have been open for a while, whenever that has changed; redacted, without
+        bodies, the sizes and the duration as they are so far. Must not block and must not fail.
+        """
 
     async def finished(self, record: RequestRecord) -> None:
         """Every request, once, when it ended in whatever way; redacted already."""

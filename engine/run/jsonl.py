@@ -19,9 +19,10 @@ class LineFile:
     """
 
     def __init__(self, home: Home, path: Path) -> None:
-        self._fd = home.open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._fd = home.open_private(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         self._encoder = msgspec.json.Encoder()
-        self._torn = False
+        size = os.fstat(self._fd).st_size
+        self._torn = size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
         self.dropped = 0
         self.problem = ""
 

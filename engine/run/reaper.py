@@ -7,16 +7,17 @@ as `interrupted` and signed, so that a verifier sees an end and not a hole.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from engine.audit import append_and_close, container
 from engine.errors import MoatError
-from engine.events import RunInfo, RunState, timestamp
+from engine.events import RequestRecord, RunInfo, RunState, timestamp
 from engine.home import Home
 from engine.run.library import AUDIT_DB, list_runs
 from engine.run.metadata import read_metadata, supervisor_alive, try_lock, write_metadata
+from engine.run.open_file import finish_open
 from engine.runtimes import Runtime
 
 INTERRUPTED = "its supervisor died; the run was closed by a later command"
@@ -61,7 +62,8 @@ async def _close(home: Home, run_id: str, engine: Runtime) -> list[RunInfo]:
             run, state=RunState.INTERRUPTED, ended_at=timestamp(), error=run.error or INTERRUPTED
         )
         try:
-            await asyncio.to_thread(_close_log, home, run_id)
+            broken_off = await asyncio.to_thread(finish_open, home, run_id)
+            await asyncio.to_thread(_close_log, home, run_id, broken_off)
         except MoatError as error:
             closed = msgspec.structs.replace(closed, error=f"{closed.error}; {error}")
         write_metadata(home, closed)
@@ -70,10 +72,12 @@ async def _close(home: Home, run_id: str, engine: Runtime) -> list[RunInfo]:
         lock.release()
 
 
-def _close_log(home: Home, run_id: str) -> None:
+def _close_log(home: Home, run_id: str, broken_off: Sequence[RequestRecord]) -> None:
     from engine.credentials import KeySource
+    from engine.run.records import network_entry
     from engine.run.signing import load_signer
 
     path = home.run(run_id) / AUDIT_DB
     signer = load_signer(home, KeySource(home))
-    append_and_close(home, path, [container("interrupted", reason=INTERRUPTED)], signer)
+    entries = [network_entry(record) for record in broken_off]
+    append_and_close(home, path, [*entries, container("interrupted", reason=INTERRUPTED)], signer)

@@ -6,7 +6,7 @@ It is the proxy's Recorder: what the proxy is about to do is made durable here b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -16,6 +16,7 @@ from engine.events import GrantUse, LogLine, RequestRecord, timestamp
 from engine.home import Home
 from engine.proxy.mask import Masker
 from engine.run.jsonl import LineFile
+from engine.run.open_file import OpenFile
 from engine.run.output import MAX_LINE, LineSplitter
 from engine.run.tail import LOGS, NETWORK
 from engine.ssh_agent import PREFIX, SIGN_ALLOWED, SshEvent
@@ -42,6 +43,7 @@ class RunRecords:
         self._notice = notice
         self._logs = LineFile(home, self._directory / LOGS)
         self._network = LineFile(home, self._directory / NETWORK)
+        self._open = OpenFile(home, run_id)
         masker = Masker(secrets)
         self._splitters = {
             stream: LineSplitter(masker.mask, masker.longest) for stream in ("stdout", "stderr")
@@ -82,18 +84,12 @@ class RunRecords:
     async def denied(self, host: str, operation: str, rule: str, message: str) -> None:
         await self.note(policy("network", operation, "deny", rule=rule, message=f"{host}: {message}"))
 
+    def open(self, requests: Sequence[RequestRecord]) -> None:
+        self._open.write(requests)
+
     async def finished(self, record: RequestRecord) -> None:
         self._network.append(record)
-        await self.note(
-            network(
-                record.method,
-                record.url,
-                record.status_code,
-                record.duration_ms,
-                credential_used=record.grant,
-                error=record.error,
-            )
-        )
+        await self.note(network_entry(record))
 
     # The agent's output
 
@@ -107,6 +103,7 @@ class RunRecords:
         if self._usage_timer is not None:
             self._usage_timer.cancel()
             self._write_usage()
+        self._open.close()
         for file, name in ((self._logs, LOGS), (self._network, NETWORK)):
             file.close()
             if file.dropped:
@@ -138,6 +135,17 @@ class RunRecords:
             self._home.write(self._directory / USAGE, msgspec.json.encode(self._usage))
         except HomeError as error:
             self._notice(f"the last use of grants could not be written: {error.what}")
+
+
+def network_entry(record: RequestRecord) -> EntryData:
+    return network(
+        record.method,
+        record.url,
+        record.status_code,
+        record.duration_ms,
+        credential_used=record.grant,
+        error=record.error,
+    )
 
 
 def _entries(lines: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +47,7 @@ class Notes:
     intents: list[tuple[str, str, str]] = field(default_factory=list)
     denials: list[tuple[str, str, str, str]] = field(default_factory=list)
     records: list[RequestRecord] = field(default_factory=list)
+    opened: list[list[RequestRecord]] = field(default_factory=list)
     refuse: Exception | None = None
     stall: asyncio.Event | None = None
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -61,6 +62,9 @@ class Notes:
     async def denied(self, host: str, operation: str, rule: str, message: str) -> None:
         self.denials.append((host, operation, rule, message))
 
+    def open(self, requests: Sequence[RequestRecord]) -> None:
+        self.opened.append(list(requests))
+
     async def finished(self, record: RequestRecord) -> None:
         async with self._changed:
             self.records.append(record)
@@ -72,7 +76,11 @@ class Notes:
         return self.records
 
     def everything(self) -> str:
-        return msgspec.json.encode(self.records).decode() + repr(self.denials) + repr(self.intents)
+        return (
+            msgspec.json.encode([self.records, self.opened]).decode()
+            + repr(self.denials)
+            + repr(self.intents)
+        )
 
 
 @dataclass
