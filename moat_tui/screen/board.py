@@ -23,7 +23,8 @@ from moat_tui.screen.panes.runs import RunsPane
 from moat_tui.screen.panes.welcome import Welcome
 from moat_tui.screen.problems import explain, report
 from moat_tui.screen.reader import GrantsRead, Reader, ReadFailed, RunsRead
-from moat_tui.screen.request_reader import RequestReader, RequestsRead
+from moat_tui.screen.request_reader import RequestReader
+from moat_tui.screen.requests_read import RequestsRead
 from moat_tui.screen.watch import ChainAbsent, ChainFailed, ChainProgress, ChainVerified, ChainWatch
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Board(Screen[None]):
         self._now = app.clock
         self._reader = Reader(app.face, self.post_message)
         self._chain_watch = ChainWatch(app.face, self.post_message)
-        self._request_reader = self._requests.reader = RequestReader(app.face, self.post_message)
+        self._request_reader = self._requests.reader = RequestReader(app.face, self.post_message, app.clock)
         self._lower("requests")
         self._select_run("")
         if self._first_run:
@@ -127,13 +128,14 @@ class Board(Screen[None]):
         old = self._runs.current
         self._has_read = True
         self._requests_made = message.requests
+        self._request_reader.know_runs(message.runs)
         self._grants.know_runs({run.id: run for run in message.runs})
         self._runs.show(message.runs, message.requests, self._now(), message.recent)
         self.chains.keep(run.id for run in message.runs)
         self._chain_watch.watch_also(tuple(run.id for run in message.runs if not run.state.ended))
         self._grants.redraw(self._now())
         run = self._runs.current
-        self._requests.set_total(message.requests.get(run.id, 0) if run else 0)
+        self._count_requests(run.id if run else "")
         if run != old:
             self._requests.describe(run)
             self._audit.describe(run)
@@ -143,7 +145,7 @@ class Board(Screen[None]):
 
     @on(RequestsRead)
     def _requests_read(self, message: RequestsRead) -> None:
-        if message.run_id == self._runs.selected:
+        if message.run_id in ("", self._runs.selected):
             self._requests.take(message)
             if message.reset:
                 self.refresh_bindings()
@@ -220,12 +222,16 @@ class Board(Screen[None]):
     def _select_run(self, run_id: str) -> None:
         run = self._runs.runs.get(run_id)
         self._requests.begin(run)
-        self._requests.set_total(self._requests_made.get(run_id, 0))
+        self._count_requests(run_id)
         self._audit.begin(run)
         self._request_reader.select(run_id)
         self.chains.watched = run_id
         self._chain_watch.select(run_id)
         self.refresh_bindings()
+
+    def _count_requests(self, run_id: str) -> None:
+        made = self._requests_made
+        self._requests.set_totals(made.get(run_id, 0), sum(made.values()))
 
     def _draw_ages(self) -> None:
         self._runs.redraw(self._now())

@@ -41,6 +41,7 @@ ON_MAIN = (
     Command("request: next match", "The next match of the filter", "screen.next_found(1)"),
     Command("request: previous match", "The match before", "screen.next_found(-1)"),
     Command("request: around", "Show what the filter hides too, or hide it", "screen.show_hidden"),
+    Command("requests: all runs", "In one list, by time, or the selected run's", "screen.all_requests"),
     Command("request: pause", "Hold new requests back, or let them come", "screen.pause_requests"),
     Command("request: copy as curl", "Without any credential", "screen.copy_curl"),
     *(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         GrantUse,
         Home,
         LogLine,
+        OpenView,
         ProviderInfo,
         RequestRecord,
         RunInfo,
@@ -51,6 +52,8 @@ class EngineFace(Protocol):
     def runs(self) -> list[RunInfo]: ...
     def request_file(self, run_id: str) -> Path: ...
     def request_tail(self, run_id: str) -> Tail[RequestRecord]: ...
+    def open_mark(self, run_id: str) -> object: ...
+    def open_requests(self, run_id: str) -> OpenView: ...
     def output_file(self, run_id: str) -> Path: ...
     def output_tail(self, run_id: str) -> Tail[LogLine]: ...
     def grants(self) -> list[GrantInfo]: ...
@@ -106,6 +109,15 @@ class Engine:
         from engine import RequestTail
 
         return RequestTail(self._home, run_id)
+
+    def open_mark(self, run_id: str) -> object:
+        """Changes when other requests are open, or more of their bytes have passed."""
+        return file_mark(self._home.run(run_id) / "open.jsonl")
+
+    def open_requests(self, run_id: str) -> OpenView:
+        from engine import read_open
+
+        return read_open(self._home, run_id)
 
     def output_file(self, run_id: str) -> Path:
         return self._home.run(run_id) / "logs.jsonl"

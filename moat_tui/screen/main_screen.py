@@ -39,6 +39,14 @@ action by its name.
         Binding(
             "2", "jump('requests')", "Requests", show=False, id="pane.requests", tooltip="Go to the requests"
         ),
+        Binding(
+            "A",
+            "all_requests",
+            "All runs",
+            show=False,
+            id="request.all-runs",
+            tooltip="The requests of all runs in one list, or of the selected run again",
+        ),
         Binding("3", "jump('grants')", "Grants", show=False, id="pane.grants", tooltip="Go to the grants"),
         Binding("4", "jump('audit')", "Audit", show=False, id="pane.audit", tooltip="Go to the audit chain"),
         Binding("D", "open_doctor", "Doctor", show=False, id="doctor.open", tooltip="Is this machine ready?"),

@@ -10,7 +10,7 @@ from moat_tui.screen.board import Board
 from moat_tui.screen.widgets.line_view import LineView
 
 if TYPE_CHECKING:
-    from engine import RequestRecord
+    from moat_tui.screen.models.shown_request import ShownRequest
 
 
 class RequestsKeys(Board):
@@ -29,16 +29,16 @@ class RequestsKeys(Board):
 
     @on(LineView.Opened, "#requests-list")
     def _request_opened(self, event: LineView.Opened) -> None:
-        self._open_request(cast("RequestRecord", event.item))
+        self._open_request(cast("ShownRequest", event.item))
 
     def action_open_request(self) -> None:
         if self._requests.current is not None:
             self._open_request(self._requests.current)
 
-    def _open_request(self, record: RequestRecord) -> None:
+    def _open_request(self, record: ShownRequest) -> None:
         from moat_tui.screen.request_detail import RequestDetail
 
-        self.app.push_screen(RequestDetail(record, self._runs.selected))
+        self.app.push_screen(RequestDetail(record, record.run_id or self._runs.selected))
 
     def action_copy_curl(self) -> None:
         from moat_tui.screen.models.curl import as_curl
@@ -46,6 +46,12 @@ class RequestsKeys(Board):
         if self._requests.current is not None:
             self.app.copy_to_clipboard(as_curl(self._requests.current))
             self.app.notify("Copied as a curl command, without any credential.", markup=False)
+
+    def action_all_requests(self) -> None:
+        """The requests of all runs, or again of the selected one; where they are hidden, bring them up."""
+        if not self._requests.display:
+            self.action_jump("requests")
+        self._requests.show_all(not self._requests.listing.runs)
 
     def action_follow_requests(self) -> None:
         """To the newest: by time, whatever the order was."""

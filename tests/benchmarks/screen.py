@@ -113,7 +113,7 @@ async def open_long(pilot: Pilot[int], count: int) -> list[Result]:
     pilot.app.post_message(_event(pilot, "down"))
     await wait_for(pilot, lambda: f"/pulls/{count - 1} " in screen_text(pilot))
     first = time.perf_counter() - begun
-    await wait_for(pilot, lambda: pane._done, timeout=60)
+    await wait_for(pilot, lambda: pane.listing.done, timeout=60)
     whole = time.perf_counter() - begun
     return [
         Result("opening: first page", first, "s", 1.0),
@@ -130,7 +130,7 @@ async def filter_long(pilot: Pilot[int], count: int) -> list[Result]:
     pane.query_model.filter("status:4xx")
     pane.query_model.hiding = False  # so that there are lines to move over from the start
     pane.ask()
-    worst = await worst_press(pilot, lambda: not pane._done, 5)
+    worst = await worst_press(pilot, lambda: not pane.listing.done, 5)
     took = time.perf_counter() - begun
     assert pane.lines.found is not None
     if len(pane.lines.found) != count // 100:

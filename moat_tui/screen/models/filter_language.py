@@ -3,6 +3,7 @@
     host:github status:>=400          both must hold
     method:POST,PUT                   one of them
     ms:100..500  bytes:>10k           numbers: = < <= > >= and ranges; k and m multiply
+    is:open  run:review               not over yet; of the runs with this in their name
     !decision:denied  !telemetry      the opposite
     "two words"  path:"/a b"          quoted; anything without a field is looked for in the URL
 
@@ -17,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from moat_tui.screen.models.request_state import run_of, state_of
 
 if TYPE_CHECKING:
     from engine import RequestRecord
@@ -54,6 +57,9 @@ TEXTS: dict[str, Callable[[RequestRecord], str]] = {
     "rule": lambda record: record.rule,
     "error": lambda record: record.error,
     "id": lambda record: record.id,
+    "run": run_of,
+    "is": state_of,
+    "state": state_of,
 }
 NUMBERS: dict[str, Callable[[RequestRecord], int]] = {
     "status": lambda record: record.status_code,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 
 class Following:
     """Starts following. `release` stays where the reader is; `resume` goes back to the end."""
@@ -29,3 +31,12 @@ class Following:
     @property
     def word(self) -> str:
         return "following" if self.on else "paused · End follows"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a reader is in a store: the numbers of the cursor's line and of the topmost one in view."""
+
+    cursor: int = 0
+    top: int = 0
+    follow: Following = field(default_factory=Following)

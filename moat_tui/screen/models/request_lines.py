@@ -1,136 +1,87 @@
-"""The requests of one run as a list of lines: all, those that a filter found, or sorted.
+"""Requests as a list of lines: all, those that a filter found, or sorted; of one run or of several.
 
-Only where the lines are is kept (`line_blocks`), and the numbers of those that a filter found, eight
-bytes each. The requests themselves are read from the file when they are drawn.
+Only where the lines are is kept (`line_blocks`, `timeline`), and the numbers of those that a filter found,
+eight bytes each. The requests themselves are read from the files when they are drawn.
 """
 
 from __future__ import annotations
 
-import os
 from array import array
-from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from moat_tui.screen.models.line_blocks import Block, Blocks, open_lines
+from moat_tui.screen.models.found_lines import Found
+from moat_tui.screen.models.line_blocks import Block, Blocks
+from moat_tui.screen.models.open_lines import OPEN_FIRST, OpenLines
+from moat_tui.screen.models.request_file import RequestFile, Source
+from moat_tui.screen.models.timeline import Timeline
 
 if TYPE_CHECKING:
-    import msgspec
-
-    from engine import RequestRecord
-    from moat_tui.screen.request_reader import RequestsRead
+    from moat_tui.screen.models.shown_request import ShownRequest
+    from moat_tui.screen.requests_read import RequestsRead
 
 CACHED = 48  # blocks of 64 KiB whose requests are held decoded
-
-
-class RequestFile:
-    """Reads blocks of a `network.jsonl`. A line that is no request is shown as one, never left out."""
-
-    def __init__(self, path: Path) -> None:
-        from msgspec.json import Decoder
-
-        from engine import RequestRecord
-
-        self.path = path
-        self._decoder: msgspec.json.Decoder[RequestRecord] = Decoder(RequestRecord)
-        self._broken = RequestRecord(id="", ts="", method="?", url="(this line of the file cannot be read)")
-
-    def read(self, block: Block, fd: int | None = None) -> list[RequestRecord]:
-        """Exactly `block.lines` requests."""
-        data = b""
-        own = fd is None
-        if fd is None:
-            try:
-                fd = open_lines(self.path)
-            except OSError:
-                fd = None
-        if fd is not None:
-            try:
-                data = os.pread(fd, block.size, block.offset)
-            finally:
-                if own:
-                    os.close(fd)
-        records = [self.decode(piece) for piece in data.split(b"\n")[:-1]][: block.lines]
-        return records + [self._broken] * (block.lines - len(records))
-
-    def decode(self, line: bytes) -> RequestRecord:
-        try:
-            return self._decoder.decode(line)
-        except ValueError:  # msgspec's errors and UnicodeDecodeError are all of this kind
-            return self._broken
-
-
-class Found:
-    """Numbers of lines, ascending, that grow at both ends."""
-
-    def __init__(self) -> None:
-        self._older = array("q")  # descending
-        self._newer = array("q")
-
-    def __len__(self) -> int:
-        return len(self._older) + len(self._newer)
-
-    def __getitem__(self, place: int) -> int:
-        older = len(self._older)
-        return self._older[older - 1 - place] if place < older else self._newer[place - older]
-
-    def add_newer(self, numbers: Iterable[int]) -> None:
-        self._newer.extend(numbers)
-
-    def add_older(self, numbers: Iterable[int]) -> None:
-        """Descending, all below what is known."""
-        self._older.extend(numbers)
-
-    def place(self, number: int) -> int:
-        """Of the first that is not below `number`; the length when all are."""
-        return bisect_left(self, number)
-
-    def __contains__(self, number: int) -> bool:
-        place = self.place(number)
-        return place < len(self) and self[place] == number
 
 
 class RequestLines:
     """What the list draws from (`store.Lines`). Its owner adds what the reader found."""
 
     def __init__(self) -> None:
-        self._file: RequestFile | None = None
-        self._cache: OrderedDict[Block, list[RequestRecord]] = OrderedDict()
-        self.blocks = Blocks()
+        self._files: list[RequestFile] = []
+        self._blocks: list[Blocks] = []
+        self._cache: OrderedDict[tuple[int, Block], list[ShownRequest]] = OrderedDict()
+        self.timeline = Timeline()
+        self.open = OpenLines()
         self.found: Found | None = None
         self.order: array[int] | None = None
         self.hiding = True  # with a filter: show only what it found
 
-    def begin(self, path: Path | None) -> None:
-        """Another file, or none: nothing of it is known yet."""
-        self._file = RequestFile(path) if path is not None else None
+    def begin(self, sources: Sequence[Source]) -> None:
+        """Other files, or none: nothing of them is known yet."""
+        self._files, self._blocks = [], []
         self._cache.clear()
-        self.blocks.clear()
+        self.timeline.clear()
+        self.open.clear()
+        self._add(sources)
         self.clear_found(filtering=False)
+
+    def _add(self, sources: Sequence[Source]) -> None:
+        self._files += map(RequestFile, sources)
+        self._blocks += [Blocks() for _ in sources]
 
     def clear_found(self, *, filtering: bool) -> None:
         """Another filter (or none) has been asked for."""
         self.found = Found() if filtering else None
         self.order = None
+        self.open.find(frozenset())
 
     def take(self, found: RequestsRead, version: int) -> tuple[int, int]:
         """Apply what the reader found; an answer to another ask than `version` adds no found lines.
 
-        Returns by how many lines the list has grown at its start and at its end.
+        Returns by how many lines the list has grown at its start and at its end; open ones do not count.
         """
         if found.reset:
             filtering = self.found is not None
-            self.begin(found.path)
+            self.begin(found.sources)
             self.clear_found(filtering=filtering)
-        elif self._file is None:
+        elif not self._files and not found.sources:
             return 0, 0  # on its way since before `begin`; the reset is still to come
-        for block in found.newer:
-            self.blocks.add_newer(block)
-        for block in found.older:
-            self.blocks.add_older(block)
-        if found.version == version:
+        else:
+            self._add(found.sources)
+        for source, block in found.newer:
+            self._blocks[source].add_newer(block)
+        for source, block in found.older:
+            self._blocks[source].add_older(block)
+        for span in found.newer_spans:
+            self.timeline.add_newer(span)
+        for span in found.older_spans:
+            self.timeline.add_older(span)
+        answers = found.version == version
+        self.open.end(found.closed)
+        if found.opened is not None:
+            self.open.show(found.opened, found.found_open if answers else frozenset())
+        if answers:
             if self.found is not None:
                 self.found.add_newer(found.found_newer)
                 self.found.add_older(found.found_older)
@@ -142,7 +93,8 @@ class RequestLines:
             return 0, 0
         if self.hiding and self.found is not None:
             return len(found.found_older), len(found.found_newer)
-        return sum(block.lines for block in found.older), sum(block.lines for block in found.newer)
+        older, newer = (sum(span.lines for span in spans) for spans in (found.older_spans, found.newer_spans))
+        return older, newer
 
     @property
     def dropped(self) -> int:
@@ -150,56 +102,92 @@ class RequestLines:
 
     @property
     def _shown(self) -> Found | array[int] | None:
-        """The numbers shown; None when they are all lines."""
+        """The numbers shown, but for open requests; None when they are all lines."""
         if self.order is not None:
             return self.order
         return self.found if self.hiding else None
 
-    def __len__(self) -> int:
+    @property
+    def _over(self) -> int:
+        """How many lines are shown above the open ones."""
         shown = self._shown
-        return self.blocks.count if shown is None else len(shown)
+        return self.timeline.count if shown is None else len(shown)
 
-    def __getitem__(self, index: int) -> RequestRecord:
+    @property
+    def _open_shown(self) -> list[int]:
+        """An order has the open ones in it already."""
+        if self.order is not None:
+            return []
+        return self.open.numbers(found=self.hiding and self.found is not None)
+
+    def __len__(self) -> int:
+        return self._over + len(self._open_shown)
+
+    def __getitem__(self, index: int) -> ShownRequest:
         if not 0 <= index < len(self):
             raise IndexError(index)
         return self.record(self.number(index))
 
     def number(self, place: int) -> int:
+        over = self._over
+        if place >= over:
+            return self._open_shown[place - over]
         shown = self._shown
-        return self.blocks.first + place if shown is None else shown[place]
+        return self.timeline.first + place if shown is None else shown[place]
 
     def place(self, number: int) -> int:
         shown = self._shown
-        if shown is None:
-            place = number - self.blocks.first
-        elif isinstance(shown, Found):
-            place = shown.place(number)
+        if shown is not None and not isinstance(shown, Found):
+            place = _index(shown, number)
+            if place < 0:
+                place = max(0, _index(shown, self.open.became(number)))
         else:
-            try:
-                place = shown.index(number)
-            except ValueError:
-                place = 0
+            number = self.open.became(number)
+            if number >= OPEN_FIRST:
+                opened = self._open_shown
+                place = self._over + (opened.index(number) if number in opened else len(opened) - 1)
+            elif shown is None:
+                place = number - self.timeline.first
+            else:
+                place = shown.place(number)
         return max(0, min(place, len(self) - 1))
 
-    def record(self, number: int) -> RequestRecord:
-        block = self.blocks.holding(number)
-        records = self._cache.get(block)
+    def record(self, number: int) -> ShownRequest:
+        """The request with this number; one that has ended meanwhile as it ended."""
+        opened = self.open.get(number)
+        if opened is not None:
+            return opened
+        source, line = self.timeline.line(self.open.became(number))
+        block = self._blocks[source].holding(line)
+        records = self._cache.get((source, block))
         if records is None:
-            assert self._file is not None  # there are no blocks of no file
-            records = self._cache[block] = self._file.read(block)
+            records = self._cache[source, block] = self._files[source].read(block)
             if len(self._cache) > CACHED:
                 self._cache.popitem(last=False)
         else:
-            self._cache.move_to_end(block)
-        return records[number - block.first]
+            self._cache.move_to_end((source, block))
+        return records[line - block.first]
 
     def next_found(self, number: int, step: int) -> int | None:
         """The nearest line that the filter found, after or before `number`, going round at the ends."""
-        if self.found is None or not len(self.found):
+        if self.found is None:
             return None
-        place = self.found.place(number)
-        if step > 0:
-            place += number in self.found
+        lines, opened = self.found, self.open.numbers(found=True)
+        count = len(lines) + len(opened)
+        if not count:
+            return None
+        number = self.open.became(number)
+        if number in opened:
+            place = len(lines) + opened.index(number) + (1 if step > 0 else -1)
         else:
-            place -= 1
-        return self.found[place % len(self.found)]
+            place = lines.place(number)
+            place += (number in lines) if step > 0 else -1
+        place %= count
+        return lines[place] if place < len(lines) else opened[place - len(lines)]
+
+
+def _index(numbers: array[int], number: int) -> int:
+    try:
+        return numbers.index(number)
+    except ValueError:
+        return -1

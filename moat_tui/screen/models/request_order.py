@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from moat_tui.screen.models.filter_language import path_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from engine import RequestRecord
 
 SORTED_MOST = 100_000  # lines held sorted, the newest; a sort of that many stays under a blink
@@ -69,11 +71,17 @@ class Sorter:
         self._pairs.append((self._key(record), number))
         self.fresh = True
 
-    def order(self) -> array[int]:
-        """Numbers, first to last; equal keys the newest last, as in the list by time."""
+    def order(self, also: Sequence[tuple[int, RequestRecord]] = ()) -> array[int]:
+        """Numbers, first to last; equal keys the newest last, as in the list by time.
+
+        also: what changes while it is looked at, and is in this order only.
+        """
         if len(self._pairs) > SORTED_MOST:
             oldest = sorted(number for _, number in self._pairs)[-SORTED_MOST]
             self._pairs = [pair for pair in self._pairs if pair[1] >= oldest]
         self._pairs.sort()
         self.fresh = False
-        return array("q", (number for _, number in (reversed(self._pairs) if self._down else self._pairs)))
+        pairs = self._pairs
+        if also:
+            pairs = sorted([*pairs, *((self._key(record), number) for number, record in also)])
+        return array("q", (number for _, number in (reversed(pairs) if self._down else pairs)))

@@ -35,13 +35,16 @@ class RequestQuery:
     def sort(self, column: str) -> None:
         self.order = next_order(self.order, column)
 
-    def note(self, *, shown: int, found: int, total: int, made: int, done: bool) -> str:
-        """How much is shown and why not all: found by the filter, known of the file, made by the run."""
+    def note(self, *, shown: int, found: int, total: int, made: int, done: bool, opened: int = 0) -> str:
+        """How much is shown and why not all: found by the filter, known of the file, made by the run;
+        and how many are open."""
         parts = []
         if self.wanted is not None:
             parts.append(f"{count(found)} of {count(total)}" + ("" if done else ", looking…"))
         elif total:
             parts.append(count(total) + ("" if done else ", reading…"))
+        if opened:
+            parts.append(f"{count(opened)} open")
         if self.wanted is not None and not self.hiding:
             parts.append("▸ matches")
         if self.order is not None:

@@ -4,40 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.segment import Segment
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input, Static
 
 from moat_tui.screen.models.filter_language import FilterError, finished
-from moat_tui.screen.models.request_line import heading, request_pieces
+from moat_tui.screen.models.following import Standing
+from moat_tui.screen.models.request_line import heading
 from moat_tui.screen.models.request_lines import RequestLines
 from moat_tui.screen.models.request_query import RequestQuery
 from moat_tui.screen.models.visible import visible
 from moat_tui.screen.panes.pane import Pane
-from moat_tui.screen.theme import role_style
 from moat_tui.screen.widgets.line_view import LineView
+from moat_tui.screen.widgets.request_list import Listing, RequestList
 
 if TYPE_CHECKING:
-    from engine import RequestRecord, RunInfo
-    from moat_tui.screen.request_reader import RequestReader, RequestsRead
+    from engine import RunInfo
+    from moat_tui.screen.models.shown_request import ShownRequest
+    from moat_tui.screen.request_reader import RequestReader
+    from moat_tui.screen.requests_read import RequestsRead
 
 EXAMPLES = "host:github status:>=400 grant:github !method:GET ms:>500 decision:denied"
-
-
-class RequestList(LineView["RequestRecord"]):
-    def __init__(self, lines: RequestLines, query: RequestQuery) -> None:
-        super().__init__(lines, cursor=True, id="requests-list")
-        self._query = query
-
-    def variant(self) -> object:
-        return None if self._query.hiding else self._query.version
-
-    def segments(self, item: RequestRecord, width: int) -> list[Segment]:
-        wanted = None if self._query.hiding else self._query.wanted
-        pieces = request_pieces(item, width, marked=wanted is not None and wanted(item))
-        return [Segment(text, role_style(self, role)) for text, role in pieces]
 
 
 class FilterInput(Input):
@@ -61,10 +49,13 @@ What the selected run asked of the network, newest last, as the proxy saw it. A 
 which credential was attached; *denied* says that the policy refused. Credentials are never in here.
 
 `/` filters while you type: `host:github` `status:>=400` `status:4xx` `ms:100..500` `method:POST,PUT`
-`grant:github` `decision:denied` `path:/v1` `bytes:>10k`, `!` before a word for the opposite, quotes around
-blanks, and any other word is looked for in the URL. `x` shows the other requests too, `n` and `N` go from
-match to match, Esc clears. `M` `H` `P` `S` `T` `B` `R` `D` sort; the same key again turns the order, and a
-third time goes back to time.
+`grant:github` `decision:denied` `is:open` `run:review` `path:/v1` `bytes:>10k`, `!` before a word for the
+opposite, quotes around blanks, and any other word is looked for in the URL. `x` shows the other requests
+too, `n` and `N` go from match to match, Esc clears. `M` `H` `P` `S` `T` `B` `R` `D` sort; the same key
+again turns the order, and a third time goes back to time.
+
+*◌ open* is a request that is not over: it stands last, with its time and bytes so far, until its record
+takes its place. `A` shows the requests of all runs in one list, and the selected run's again.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -153,15 +144,15 @@ third time goes back to time.
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.query_model = RequestQuery()
-        self.lines = RequestLines()
+        self.one = Listing(runs=False)
+        self.all = Listing(runs=True)
         self.reader: RequestReader | None = None
-        self._made = 0
-        self._done = True
+        self._made = self._made_by_all = 0
         self._run: RunInfo | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="requests-heading", markup=False)
-        yield RequestList(self.lines, self.query_model)
+        yield RequestList(self.one, self.query_model)
         yield Static(id="requests-problem", markup=False)
         yield FilterInput(id="requests-filter", compact=True, placeholder=EXAMPLES)
 
@@ -174,19 +165,47 @@ third time goes back to time.
         return self.query_one(FilterInput)
 
     @property
-    def current(self) -> RequestRecord | None:
+    def current(self) -> ShownRequest | None:
         return self.view.current
+
+    @property
+    def listing(self) -> Listing:
+        return self.view.listing
+
+    @property
+    def lines(self) -> RequestLines:
+        return self.listing.lines
 
     # What is to be shown
 
     def begin(self, run: RunInfo | None) -> None:
         """Another run is selected: forget the last one's requests until its own have been read."""
-        self.lines.begin(None)
-        self.lines.clear_found(filtering=self.query_model.wanted is not None)
-        self._done = run is None
-        self.view.forget()
-        self.view.rearranged(follow=self.query_model.order is None)
+        self.one.lines.begin(())
+        self.one.ask(self.query_model)
+        self.one.done = run is None
+        if self.listing is self.one:
+            self.view.forget()
+            self.view.rearranged(follow=self.query_model.order is None)
+        else:
+            self.one.standing = Standing()
         self.describe(run)
+
+    def show_all(self, every: bool) -> None:
+        """The requests of all runs, or the selected run's; each at the place where it was left."""
+        listing = self.all if every else self.one
+        if listing is self.listing:
+            return
+        if self.reader is not None:
+            self.reader.show_all(every)
+        asked = listing.version != self.query_model.version
+        if asked:
+            listing.ask(self.query_model)
+        self.view.show_listing(listing)
+        if asked:
+            self.view.rearranged(follow=self.query_model.order is None)
+        self._draw_heading()
+        self._titles()
+        self.screen.refresh_bindings()
 
     def describe(self, run: RunInfo | None) -> None:
         """Say whose requests these are, and what an empty list means."""
@@ -194,21 +213,26 @@ third time goes back to time.
         self._titles()
 
     def take(self, found: RequestsRead) -> None:
-        """Apply what the reading thread has found of the selected run."""
+        """Apply what the reading thread has found, also to the list that is not shown just now."""
         query = self.query_model
-        if found.reset:
+        listing = self.one if found.run_id else self.all
+        shown = listing is self.listing
+        before = self.view.place if shown else 0
+        if found.reset and shown:
             self.view.forget()
-        older, newer = self.lines.take(found, query.version)
-        self._done = found.done
+        older, newer = listing.lines.take(found, query.version)
+        listing.done = found.done
+        if not shown:
+            return
         if found.order is not None:
             self.view.rearranged(follow=False)
         else:
-            self.view.grew(at_start=older, at_end=newer)
+            self.view.took(before, older, newer)
         self._titles()
 
-    def set_total(self, total: int) -> None:
-        """How many requests the run has made, whether read or not."""
-        self._made = total
+    def set_totals(self, one: int, every: int) -> None:
+        """How many requests the selected run and all runs have made, whether read or not."""
+        self._made, self._made_by_all = one, every
         self._titles()
 
     # What is asked
@@ -246,7 +270,8 @@ third time goes back to time.
 
     def show_hidden(self) -> None:
         """Show what the filter hides, its matches marked; or hide it again. Only by time."""
-        self.query_model.hiding = self.lines.hiding = not self.query_model.hiding
+        self.query_model.hiding = not self.query_model.hiding
+        self.one.lines.hiding = self.all.lines.hiding = self.query_model.hiding
         self.view.rearranged(follow=self.view.follow.on)
         self._titles()
 
@@ -265,9 +290,7 @@ third time goes back to time.
         query = self.query_model
         if self.reader is not None:
             query.version = self.reader.ask(query.wanted, query.order)
-        self.lines.hiding = query.hiding
-        self.lines.clear_found(filtering=query.wanted is not None)
-        self._done = query.wanted is None
+        self.listing.ask(query)
         self.view.forget()
         self.view.rearranged(follow=query.order is None)
         self._titles()
@@ -306,11 +329,14 @@ third time goes back to time.
         note = query.note(
             shown=len(lines),
             found=len(lines.found) if lines.found is not None else 0,
-            total=lines.blocks.count,
-            made=self._made,
-            done=self._done,
+            total=lines.timeline.count,
+            made=self._made_by_all if self.listing.runs else self._made,
+            done=self.listing.done,
+            opened=len(lines.open.numbers(found=False)),
         )
         name = visible(self._run.name) if self._run else ""
+        if self.listing.runs:
+            name = "all runs"
         self.retitle(" · ".join(part for part in (name, note) if part))
         empty = self._empty()
         if empty != self.view.empty:
@@ -319,10 +345,13 @@ third time goes back to time.
 
     def _empty(self) -> tuple[str, ...]:
         run = self._run
+        if self.query_model.wanted is not None and self.lines.timeline.count:
+            looked = self.listing.done
+            return ("No request matches.", "Esc clears the filter.") if looked else ("Looking…",)
+        if self.listing.runs:
+            return ("No run has made a request yet.", "A shows the selected run's alone.")
         if run is None:
             return ("Select a run to see its requests.",)
-        if self.query_model.wanted is not None and self.lines.blocks.count:
-            return ("No request matches.", "Esc clears the filter.") if self._done else ("Looking…",)
         if run.error:
             return ("No requests. This run failed:", "", visible(run.error))
         if run.state.ended:
@@ -330,8 +359,11 @@ third time goes back to time.
         return ("No requests yet.", "They appear here as the agent makes them.")
 
     def on_resize(self, event: events.Resize) -> None:
+        self._draw_heading()
+
+    def _draw_heading(self) -> None:
         width = self.view.scrollable_content_region.width
-        self.query_one("#requests-heading", Static).update(heading(width))
+        self.query_one("#requests-heading", Static).update(heading(width, runs=self.listing.runs))
 
     @on(LineView.FollowChanged)
     def _follow_changed(self, event: LineView.FollowChanged) -> None:

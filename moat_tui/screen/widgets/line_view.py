@@ -22,7 +22,7 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
-from moat_tui.screen.models.following import Following
+from moat_tui.screen.models.following import Following, Standing
 from moat_tui.screen.models.store import BoundedStore, Lines
 from moat_tui.screen.theme import ROLE_CLASSES, role_style
 
@@ -90,6 +90,10 @@ class LineView[Item](ScrollView, can_focus=True):
 
     # What a subclass says
 
+    def state(self, number: int) -> object:
+        """What changes how this line looks although its number stays; part of the cache's key."""
+        return None
+
     def segments(self, item: Item, width: int) -> list[Segment]:
         raise NotImplementedError
 
@@ -124,6 +128,20 @@ class LineView[Item](ScrollView, can_focus=True):
         """The store has that many lines more (or fewer) at its ends; what is being read stays in view."""
         self.follow.arrived(at_end)
         self._settle(max(0, self.scroll_offset.y + at_start))
+        self.refresh()
+        self._say()
+
+    def standing(self) -> Standing:
+        """Where the reader is now."""
+        top = int(self.scroll_offset.y)
+        above = self.store.number(top) if top < len(self.store) else 0
+        return Standing(self._cursor, above, self.follow)
+
+    def stand(self, store: Lines[Item], at: Standing) -> None:
+        """Show another store, at the place where the reader was in it."""
+        self.store, self.follow, self._cursor = store, at.follow, at.cursor
+        self._strips.clear()
+        self._settle(store.place(at.top) if len(store) else 0)
         self.refresh()
         self._say()
 
@@ -295,7 +313,8 @@ class LineView[Item](ScrollView, can_focus=True):
         width = self.scrollable_content_region.width
         selection = self.text_selection
         marked = selection.get_span(place) if selection is not None else None
-        key = (number, width, selected, selected and self.has_focus, marked, self.variant())
+        looks = (self.variant(), self.state(number))
+        key = (number, width, selected, selected and self.has_focus, marked, *looks)
         strip = self._strips.get(key)
         if strip is None:
             segments = self.segments(self.store[place], width)

@@ -8,12 +8,14 @@ import msgspec
 import pytest
 from support.screen_home import request, write_requests
 
-from moat_tui.screen import request_reader
+from moat_tui.screen import request_search
 from moat_tui.screen.models import line_blocks, request_order
 from moat_tui.screen.models.filter_language import compile_filter
+from moat_tui.screen.models.request_file import Source
 from moat_tui.screen.models.request_lines import RequestLines
 from moat_tui.screen.models.request_order import COLUMNS, Order, next_order
-from moat_tui.screen.request_reader import Ask, RequestSearch
+from moat_tui.screen.request_search import RequestSearch
+from moat_tui.screen.requests_read import Ask
 
 RUN = "run_aaaa1111"
 
@@ -22,8 +24,8 @@ RUN = "run_aaaa1111"
 def small_blocks(monkeypatch):
     """A few lines a block, so that a hundred lines are a long file."""
     monkeypatch.setattr(line_blocks, "BLOCK", 1_000)
-    monkeypatch.setattr(request_reader, "FIRST_BYTES", 2_000)
-    monkeypatch.setattr(request_reader, "AT_ONCE", 0.0005)
+    monkeypatch.setattr(request_search, "FIRST_BYTES", 2_000)
+    monkeypatch.setattr(request_search, "AT_ONCE", 0.0005)
 
 
 class Watched:
@@ -32,7 +34,7 @@ class Watched:
     def __init__(self, path):
         self.lines = RequestLines()
         self.path = path
-        self.search = RequestSearch(RUN, path, lambda: None)
+        self.search = RequestSearch(RUN, [Source(RUN, "review", path)], lambda: None)
         self.ask = Ask()
         self.looks = 0
 
