@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from moat_tui.screen.engine_face import EngineFace
 from moat_tui.screen.models.ansi import plain_line
 from moat_tui.screen.models.visible import visible
+from moat_tui.screen.named_files import file_name, named_path
 from moat_tui.screen.problems import report
-from moat_tui.screen.proof_files import default_name, named_path
 
 if TYPE_CHECKING:
     from engine import RunInfo
@@ -32,7 +32,7 @@ async def save_output(app: MoatApp, run: RunInfo) -> None:
         FilePathDialog(
             "Save the output",
             "As plain text, without colours. All of it, also what is no longer on the screen.",
-            value=default_name(run.name).removesuffix("-proof.json") + "-output.txt",
+            value=file_name(run.name, "-output.txt"),
             yes="Save",
         )
     )

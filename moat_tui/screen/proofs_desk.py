@@ -10,8 +10,9 @@ from moat_tui.screen.engine_face import EngineFace
 from moat_tui.screen.models.audit_report import verdict_lines
 from moat_tui.screen.models.moments import size
 from moat_tui.screen.models.visible import visible
+from moat_tui.screen.named_files import named_path
 from moat_tui.screen.problems import report
-from moat_tui.screen.proof_files import default_name, named_path, write_whole
+from moat_tui.screen.proof_files import default_name, write_whole
 
 if TYPE_CHECKING:
     from textual.app import App

@@ -14,13 +14,21 @@ from moat_tui.screen.models.audit_match import Match, find_entries
 from moat_tui.screen.models.curl import as_curl
 from moat_tui.screen.models.messages import ShowAuditEntry
 from moat_tui.screen.models.request_report import audit_pieces, request_report
+from moat_tui.screen.models.request_state import is_open
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine import RequestRecord
     from moat_tui.screen.app import MoatApp
 
 
+LOOK_EVERY = 0.5  # seconds between looks at a request that is open
+
+
 class RequestDetail(ReportDialog):
+    """latest: the same request as it is now; one that is open is followed to its end."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "c",
@@ -34,15 +42,36 @@ class RequestDetail(ReportDialog):
         ),
     ]
 
-    def __init__(self, record: RequestRecord, run_id: str) -> None:
+    def __init__(
+        self, record: RequestRecord, run_id: str, latest: Callable[[], RequestRecord] | None = None
+    ) -> None:
         super().__init__("Request", request_report(record))
         self._record = record
         self._run_id = run_id
+        self._latest = latest
         self._entries: list[Match] = []
         self._left = False
 
     def on_mount(self) -> None:
-        self._look_for_entries()
+        if is_open(self._record) and self._latest is not None:
+            self._timer = self.set_interval(LOOK_EVERY, self._look_again)
+        else:
+            self._look_for_entries()
+
+    def _look_again(self) -> None:
+        assert self._latest is not None
+        try:
+            record = self._latest()
+        except IndexError:  # the list is another one now
+            self._timer.stop()
+            return
+        if record == self._record:
+            return
+        self._record = record
+        self.query_one(ReportBody).show(request_report(record))
+        if not is_open(record):
+            self._timer.stop()
+            self._look_for_entries()
 
     def on_unmount(self) -> None:
         self._left = True

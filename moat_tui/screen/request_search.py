@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from moat_tui.screen.models.shown_request import ShownRequest
 
 FIRST_BYTES = 1024 * 1024  # of a single file's end, looked at before anything is shown
+FIRST_LINES = 200  # of several files, merged before anything is shown
 AT_ONCE = 0.03  # seconds of one look spent on older lines
 SORT_EVERY = 0.5
 ENDED_EVERY = 2.0  # seconds between two looks at files of runs that are over, when there are several
@@ -201,7 +202,7 @@ class RequestSearch:
     def _look_older(self, found: RequestsRead) -> None:
         until = time.monotonic() + AT_ONCE
         lines = 0
-        while time.monotonic() < until:
+        while time.monotonic() < until or (found.reset and self._timeline.count < FIRST_LINES):
             if not self._complete:
                 lines += self._examine_before(found.found_older)
             elif not self._reached_start:

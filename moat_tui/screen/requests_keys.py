@@ -38,7 +38,9 @@ class RequestsKeys(Board):
     def _open_request(self, record: ShownRequest) -> None:
         from moat_tui.screen.request_detail import RequestDetail
 
-        self.app.push_screen(RequestDetail(record, record.run_id or self._runs.selected))
+        lines, number = self._requests.lines, self._requests.view.number_of(record)
+        detail = RequestDetail(record, record.run_id or self._runs.selected, lambda: lines.record(number))
+        self.app.push_screen(detail)
 
     def action_copy_curl(self) -> None:
         from moat_tui.screen.models.curl import as_curl

@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from moat_tui.screen.dialogs import STYLES
-from moat_tui.screen.proof_files import PathSuggester
+from moat_tui.screen.named_files import PathSuggester
 
 
 class FilePathDialog(ModalScreen[str]):

@@ -8,6 +8,7 @@ from moat_tui.screen.models.moments import date_time, duration, size
 from moat_tui.screen.models.pieces import PLAIN, Piece
 from moat_tui.screen.models.pretty import pretty_body
 from moat_tui.screen.models.request_line import decision_piece, place, status_piece
+from moat_tui.screen.models.request_state import is_open, run_of
 from moat_tui.screen.models.visible import visible
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def request_report(record: RequestRecord, audit: list[Piece] | None = None) -> l
         [],
         _field("Decision", decision_piece(record)),
     ]
+    if run_of(record):
+        lines.append(_field("Run", (visible(run_of(record)), PLAIN)))
     if record.rule:
         lines.append(_field("Rule", (visible(record.rule), PLAIN)))
     lines.append(_field("Grant", (visible(record.grant) or "none: no credential was attached", PLAIN)))
@@ -42,7 +45,8 @@ def request_report(record: RequestRecord, audit: list[Piece] | None = None) -> l
         _field("URL", (visible(record.url), PLAIN)),
         _field("Id", (visible(record.id), "dim")),
     ]
-    lines.append([("Audit     ", "dim"), *(audit or [("looking…", "dim")])])
+    waiting = "when it is over" if is_open(record) else "looking…"
+    lines.append([("Audit     ", "dim"), *(audit or [(waiting, "dim")])])
     lines += _headers("Request headers", record.request_headers)
     lines += _body("Request body", record.request_body, record.request_headers)
     lines += _headers("Response headers", record.response_headers)

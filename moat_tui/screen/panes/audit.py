@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 KEPT = 2_000
 
 
-class EntryList(LineView["Entry"]):
+class NewestEntries(LineView["Entry"]):
     def segments(self, item: Entry, width: int) -> list[Segment]:
         return [Segment(text, role_style(self, role)) for text, role in entry_pieces(item)]
 
@@ -56,11 +56,11 @@ log: by type, entry by entry, with proof bundles.
 
     def compose(self) -> ComposeResult:
         yield Static(id="audit-state", markup=False)
-        yield EntryList(BoundedStore(KEPT), id="audit-entries")
+        yield NewestEntries(BoundedStore(KEPT), id="audit-entries")
 
     @property
-    def entries(self) -> EntryList:
-        return self.query_one(EntryList)
+    def entries(self) -> NewestEntries:
+        return self.query_one(NewestEntries)
 
     def begin(self, run: RunInfo | None) -> None:
         """Another run is selected: nothing is known about its chain yet."""

@@ -197,12 +197,14 @@ takes its place. `A` shows the requests of all runs in one list, and the selecte
             return
         if self.reader is not None:
             self.reader.show_all(every)
-        asked = listing.version != self.query_model.version
+        query = self.query_model
+        asked = listing.version != query.version
+        was_plain = listing.plain
         if asked:
-            listing.ask(self.query_model)
+            listing.ask(query)
         self.view.show_listing(listing)
-        if asked:
-            self.view.rearranged(follow=self.query_model.order is None)
+        if asked and not (was_plain and listing.plain):
+            self.view.rearranged(follow=self.view.follow.on and query.order is None)
         self._draw_heading()
         self._titles()
         self.screen.refresh_bindings()

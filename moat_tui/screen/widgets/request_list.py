@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Listing:
     """The selected run's requests, or those of all runs; each keeps its place while the other is shown.
 
-    version: of the ask that it was last told of. done: whether all of it has been looked at.
+    version: of the ask that it was last told of; plain: which was for everything by time.
+    done: whether all of it has been looked at.
     """
 
     def __init__(self, *, runs: bool) -> None:
@@ -29,11 +30,13 @@ class Listing:
         self.lines = RequestLines()
         self.standing = Standing()
         self.version = 0
+        self.plain = True
         self.done = True
 
     def ask(self, query: RequestQuery) -> None:
         """Another filter or order: what the old one found is forgotten."""
         self.version = query.version
+        self.plain = query.wanted is None and query.order is None
         self.lines.hiding = query.hiding
         self.lines.clear_found(filtering=query.wanted is not None)
         self.done = query.wanted is None
@@ -61,6 +64,12 @@ class RequestList(LineView["ShownRequest"]):
         on_open = self._cursor >= OPEN_FIRST and top <= before < top + height
         self._cursor = self.listing.lines.open.became(self._cursor)
         self.grew(at_start=self.place - before if on_open else older, at_end=newer)
+
+    def number_of(self, record: ShownRequest) -> int:
+        """The number of the request under the cursor, or of an open one; it stays when that one ends."""
+        opened = self.listing.lines.open
+        numbers = opened.numbers(found=False)
+        return next((number for number in numbers if opened.get(number) is record), self._cursor)
 
     def variant(self) -> object:
         return self.listing.runs, None if self._query.hiding else self._query.version

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from moat_tui.screen.proof_files import completed, default_name, write_whole
+from moat_tui.screen.named_files import completed
+from moat_tui.screen.proof_files import default_name, write_whole
 
 
 @pytest.mark.parametrize(
