@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from engine.grants import FoundToken as FoundToken
     from engine.home import Home as Home
     from engine.run.audit_view import audit_counts as audit_counts
+    from engine.run.audit_view import audit_newest as audit_newest
     from engine.run.audit_view import audit_page as audit_page
     from engine.run.audit_view import audit_pages as audit_pages
     from engine.run.audit_view import audit_place as audit_place
@@ -98,7 +99,7 @@ _HOMES = {
     "engine.grants": ("FoundToken",),
     "engine.home": ("Home",),
     "engine.run.audit_view": (
-        "audit_counts", "audit_page", "audit_pages", "audit_place", "verify_bundle_file",
+        "audit_counts", "audit_newest", "audit_page", "audit_pages", "audit_place", "verify_bundle_file",
     ),
     "engine.run.library": ("audit_entries", "export_bundle", "find_run", "list_runs", "verify_run"),
     "engine.run.lifecycle": ("clean", "destroy_run", "reap", "run_attached", "start_detached", "stop_run"),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from engine.audit.pages import find_pages as find_pages
     from engine.audit.pages import place_of as place_of
     from engine.audit.read import read_entries as read_entries
+    from engine.audit.read import read_newest as read_newest
     from engine.audit.render import render_verdict as render_verdict
     from engine.audit.render import verdict_json as verdict_json
     from engine.audit.signer import Signer as Signer
@@ -53,7 +54,7 @@ _HOMES = {
     ".chain": ("Attestation", "ChainChecker"),
     ".log": ("AuditLog",),
     ".pages": ("AuditCounts", "AuditPages", "count_entries", "find_pages", "place_of"),
-    ".read": ("read_entries",),
+    ".read": ("read_entries", "read_newest"),
     ".render": ("render_verdict", "verdict_json"),
     ".signer": ("Signer",),
     ".store": ("append_and_close",),

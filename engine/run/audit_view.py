@@ -41,6 +41,13 @@ def audit_page(
     return read_entries(_log(home, run_id), after, limit, types)
 
 
+def audit_newest(home: Home, run_id: str, types: Sequence[str] = (), limit: int = 256) -> list[Entry]:
+    """The last `limit` entries of these types (none: all), in order. Blocking."""
+    from engine.audit import read_newest
+
+    return read_newest(_log(home, run_id), limit, types)
+
+
 def audit_place(home: Home, run_id: str, seq: int, types: Sequence[str] = ()) -> int:
     """How many entries of these types (none: all) come before `seq`. Blocking."""
     from engine.audit import place_of

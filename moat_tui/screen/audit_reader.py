@@ -45,6 +45,14 @@ class LogIndexed(Message):
 
 
 @dataclass
+class NewestRead(Message):
+    """The log's last entries, before anything else is known of it: counting a long one takes a second."""
+
+    wanted: Wanted
+    entries: list[Entry]
+
+
+@dataclass
 class PageRead(Message):
     wanted: Wanted
     number: int
@@ -144,6 +152,8 @@ class AuditReader:
             self._wake.clear()
 
     def _index(self, wanted: Wanted, last: int, after: int, *, reset: bool) -> tuple[int, int]:
+        if reset:
+            self._deliver(NewestRead(wanted, self._face.audit_newest(wanted.run_id, wanted.types, PAGE)))
         counts = self._face.audit_counts(wanted.run_id, last)
         pages = self._face.audit_pages(wanted.run_id, wanted.types, after, PAGE)
         self._deliver(LogIndexed(wanted, reset, counts, pages, after))

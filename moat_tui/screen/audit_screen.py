@@ -7,16 +7,25 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
-from moat_tui.screen.audit_reader import AuditReader, LogIndexed, LogProblem, PageRead, PlaceFound, Wanted
-from moat_tui.screen.models.audit_entry import entry_report, progress_bar, type_choices, type_tabs
+from moat_tui.screen.audit_keys import HELP, KEYS
+from moat_tui.screen.audit_reader import (
+    AuditReader,
+    LogIndexed,
+    LogProblem,
+    NewestRead,
+    PageRead,
+    PlaceFound,
+    Wanted,
+)
+from moat_tui.screen.models.audit_entry import entry_report, type_choices, type_tabs
+from moat_tui.screen.models.audit_head import log_head
 from moat_tui.screen.models.audit_pages import Broken, broken_of
-from moat_tui.screen.models.audit_report import verdict_lines
 from moat_tui.screen.models.chain_states import ChainState, ChainStates, state_pieces
 from moat_tui.screen.models.pieces import PLAIN, Piece
 from moat_tui.screen.models.visible import visible
@@ -47,35 +56,8 @@ class AuditScreen(Screen[None]):
     AUTO_FOCUS = "#audit-log"
     COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (140, "-medium")]  # noqa: RUF012
-    HELP = """
-# Audit
-Every use of a credential and every refusal, in a chain of hashes. Digits choose a type, `enter` opens an
-entry, `c` goes to the chains of all runs. Where a chain breaks, a line stands before the first entry that
-does not fit. A proof bundle (`x`) verifies on any machine (`f`).
-"""
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "Open", id="log.open", tooltip="All of this entry, or this run's log"),
-        Binding("v", "verify", "Verify", id="log.verify", tooltip="Verify this run's chain from its start"),
-        Binding(
-            "V",
-            "verify_all",
-            "Verify all",
-            show=False,
-            id="log.verify-all",
-            tooltip="Verify all runs' chains",
-        ),
-        Binding("x", "export", "Export", id="log.export", tooltip="Write a proof bundle of this log"),
-        Binding("f", "verify_file", "Verify file", id="log.verify-file", tooltip="Verify a proof bundle"),
-        Binding("c", "chains", "Chains", id="log.chains", tooltip="To the chains of all runs, and back"),
-        Binding("b", "to_break", "Break", id="log.break", tooltip="To where the chain breaks"),
-        Binding("t", "next_type(1)", "Type", show=False, id="log.type", tooltip="The next type of entries"),
-        Binding("T", "next_type(-1)", "Type", show=False, id="log.type-back", tooltip="The type before"),
-        *(
-            Binding(str(place), f"type({place})", "Type", show=False, id=f"log.type-{place}")
-            for place in range(10)
-        ),
-        Binding("escape,q", "back", "Back", id="log.back", tooltip="Cancel verifying, or leave this screen"),
-    ]
+    HELP = HELP
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     def __init__(
         self,
@@ -163,13 +145,20 @@ does not fit. A proof bundle (`x`) verifies on any machine (`f`).
     def _want_page(self, number: int, start: int) -> None:
         self._reader.want_page(number, start)
 
+    @on(NewestRead)
+    def _newest_read(self, message: NewestRead) -> None:
+        if message.wanted == self._wanted and not self._go_to:
+            self.view.show_newest(message.entries)
+            self._draw()
+
     @on(LogIndexed)
     def _indexed(self, message: LogIndexed) -> None:
         if message.wanted != self._wanted:
             return
         if message.reset:
             self._counts = {}
-            self.view.restart()
+            if not self.view.pages.provisional:
+                self.view.restart()
         for name, number in message.counts.types.items():
             self._counts[name] = self._counts.get(name, 0) + number
         self.view.indexed(message.pages, message.after)
@@ -249,27 +238,17 @@ does not fit. A proof bundle (`x`) verifies on any machine (`f`).
         self.refresh_bindings()
 
     def _verdict_lines(self, run: RunInfo | None) -> list[list[Piece]]:
-        lines: list[list[Piece]] = []
-        if self._progress is not None:
-            told = self._progress
-            bar = progress_bar(told.done, told.total, max(10, min(30, self.size.width - 62)))
-            name = self._names.get(told.run_id, told.run_id)
-            more = f", {told.left} more" if told.left else ""
-            lines.append([*bar, (f"   {name}{more} · Esc cancels", "dim")])
-        if self._problem:
-            lines.append([("✗ the log cannot be read: ", "bad"), (self._problem[0], PLAIN)])
-        state = self._chains.get(self._wanted.run_id)
-        under_way = self._chains.progress(self._wanted.run_id)
-        if state is None and under_way is not None and not lines:
-            return [progress_bar(*under_way, 30)]
-        if state is None:
-            return lines or [[("· not verified yet", "dim"), ("   v verifies", "dim")]]
-        if state.problem:
-            return [*lines, [("✗ could not be verified ", "bad"), (state.problem, PLAIN)]]
-        if state.verdict is None:
-            return [*lines, [("- This run has no audit log.", "dim")]]
-        live = run is not None and not run.state.ended
-        return lines + verdict_lines(state.verdict, live=live)
+        told = self._progress
+        run_id = self._wanted.run_id
+        return log_head(
+            self._chains.get(run_id),
+            problem=self._problem[0] if self._problem else "",
+            verifying=(told.done, told.total, told.left) if told is not None else None,
+            name=self._names.get(told.run_id, told.run_id) if told is not None else "",
+            elsewhere=self._chains.progress(run_id),
+            live=run is not None and not run.state.ended,
+            width=self.size.width,
+        )
 
     def _recolour(self) -> None:
         self._chain_table.recolour()

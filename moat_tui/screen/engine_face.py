@@ -68,6 +68,7 @@ class EngineFace(Protocol):
     def audit_counts(self, run_id: str, after: int) -> AuditCounts: ...
     def audit_pages(self, run_id: str, types: tuple[str, ...], after: int, size: int) -> AuditPages: ...
     def audit_page(self, run_id: str, types: tuple[str, ...], after: int, limit: int) -> list[Entry]: ...
+    def audit_newest(self, run_id: str, types: tuple[str, ...], limit: int) -> list[Entry]: ...
     def audit_place(self, run_id: str, seq: int, types: tuple[str, ...]) -> int: ...
 
     # Awaited by the screen: these never block its loop.
@@ -181,6 +182,11 @@ class Engine:
         from engine import audit_page
 
         return audit_page(self._home, run_id, types, after, limit)
+
+    def audit_newest(self, run_id: str, types: tuple[str, ...], limit: int) -> list[Entry]:
+        from engine import audit_newest
+
+        return audit_newest(self._home, run_id, types, limit)
 
     def audit_place(self, run_id: str, seq: int, types: tuple[str, ...]) -> int:
         from engine import audit_place

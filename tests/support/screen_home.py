@@ -182,6 +182,10 @@ class FakeFace(Engine):
         found = self.entries(run_id, after, 10**9)
         return [entry for entry in found if not types or entry.type in types][:limit]
 
+    def audit_newest(self, run_id: str, types: tuple[str, ...], limit: int) -> list[FakeEntry]:
+        found = self.entries(run_id, 0, 10**9)
+        return [entry for entry in found if not types or entry.type in types][-limit:]
+
     def audit_place(self, run_id: str, seq: int, types: tuple[str, ...]) -> int:
         return sum(entry.seq < seq for entry in self.audit_page(run_id, types, 0, 10**9))
 

@@ -45,6 +45,8 @@ class EntryPages:
         self.mark: Broken | None = None
         self._mark_place = -1
         self._pages: OrderedDict[int, list[Entry]] = OrderedDict()
+        self._newest: list[Entry] = []
+        self._newest_at = 0  # the place of the first of them, once the log is indexed
 
     @property
     def dropped(self) -> int:
@@ -60,11 +62,18 @@ class EntryPages:
             if index == self._mark_place:
                 return self.mark
             index -= index > self._mark_place
+        newest = (
+            self._newest[index - self._newest_at]
+            if 0 <= index - self._newest_at < len(self._newest)
+            else None
+        )
+        if self.provisional:
+            return newest
         number, offset = divmod(index, PAGE)
         page = self._pages.get(number)
         if page is None:
             self._want(number)
-            return None
+            return newest
         self._pages.move_to_end(number)
         if offset < len(page):
             return page[offset]
@@ -82,7 +91,17 @@ class EntryPages:
         """Forget the log."""
         self.starts, self.total = [], 0
         self._pages.clear()
+        self._newest, self._newest_at = [], 0
         self.unmark()
+
+    @property
+    def provisional(self) -> bool:
+        """Whether only the newest entries are here, and the places of none are known."""
+        return bool(self._newest) and not self.starts
+
+    def show_newest(self, entries: list[Entry]) -> None:
+        """Stand for the log until it is indexed."""
+        self._newest, self.total = entries, len(entries)
 
     @property
     def resume_after(self) -> int:
@@ -91,11 +110,30 @@ class EntryPages:
 
     def indexed(self, pages: AuditPages, after: int) -> int:
         """Take the index of what comes after `after`; returns how many entries that added."""
-        before = self.total
+        before, provisional = self.total, self.provisional
         kept = [start for start in self.starts if start <= after]
         self.starts = [*kept, *pages.starts]
         self.total = len(kept) * PAGE + pages.total
+        if provisional:
+            self._place_newest()
         return self.total - before
+
+    def _place_newest(self) -> None:
+        """A page that begins among the newest tells where they are; without one they are of no use."""
+        places = {entry.seq: place for place, entry in enumerate(self._newest)}
+        for number in range(len(self.starts) - 1, -1, -1):
+            place = places.get(self.starts[number])
+            if place is not None and number * PAGE >= place:
+                self._newest_at = number * PAGE - place
+                return
+            if number < len(self.starts) - 3:
+                break
+        self._newest = []
+
+    @property
+    def newest_at(self) -> int:
+        """How many entries come before the newest that stood for the log."""
+        return self._newest_at
 
     def page_start(self, number: int) -> int | None:
         return self.starts[number] if 0 <= number < len(self.starts) else None

@@ -44,10 +44,19 @@ class EntryList(LineView["Line"]):
         self.rearranged(follow=True)
 
     def indexed(self, pages: AuditPages, after: int) -> None:
+        provisional = self.pages.provisional
         added = self.pages.indexed(pages, after)
+        before = self.pages.newest_at if provisional else 0
+        self._cursor += before
         self._asked.clear()
         self._changed()
-        self.grew(at_end=added)
+        self.grew(at_start=before, at_end=added - before)
+
+    def show_newest(self, entries: list[Entry]) -> None:
+        """Another log: its last entries stand for it until it is indexed."""
+        self.restart()
+        self.pages.show_newest(entries)
+        self.grew(at_end=len(entries))
 
     def page_read(self, number: int, entries: list[Entry]) -> None:
         self._asked.clear()  # a wish can have been dropped for a newer one: what is still missing asks again

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from engine.audit import AuditCounts, AuditPages, count_entries, find_pages, place_of, read_entries
+from engine.audit import (
+    AuditCounts,
+    AuditPages,
+    count_entries,
+    find_pages,
+    place_of,
+    read_entries,
+    read_newest,
+)
 from engine.errors import AuditError
 
 
@@ -45,3 +53,15 @@ def test_what_cannot_be_read_is_an_error(written):
     for call in (count_entries, find_pages, lambda path: place_of(path, 1)):
         with pytest.raises(AuditError):
             call(written)
+
+
+def test_the_newest_entries_in_order(written):
+    assert [entry.seq for entry in read_newest(written, 3)] == [8, 9, 10]
+    assert [entry.seq for entry in read_newest(written, 99)] == list(range(1, 11))
+    found = read_newest(written, 2, ("credential", "container"))
+    assert [entry.type for entry in found] == [
+        entry.type for entry in read_entries(written) if entry.type != "console"
+    ]
+    written.write_bytes(b"not a database" * 1000)
+    with pytest.raises(AuditError):
+        read_newest(written)

@@ -150,3 +150,29 @@ def test_the_alarm_is_for_live_runs():
     assert states.alarm([RUN, over]) == "✗ AUDIT CHAIN BROKEN: review"
     states.keep([over.id])
     assert states.alarm([RUN, over]) == ""
+
+
+def test_the_newest_stand_for_a_log_that_is_not_indexed_yet():
+    wanted: list[int] = []
+    pages = EntryPages(wanted.append)
+    everything = [FakeEntry(seq, ago(), "console", {}) for seq in range(1, 1001)]
+    pages.show_newest(everything[-PAGE:])
+    assert pages.provisional
+    assert (len(pages), pages[0].seq, pages[PAGE - 1].seq) == (PAGE, 745, 1000)
+    starts = tuple(entry.seq for entry in everything[::PAGE])
+    assert pages.indexed(AuditPages(starts, 1000), 0) == 1000 - PAGE
+    assert pages.newest_at == 744
+    assert wanted == []
+    assert [pages[place].seq for place in (744, 999)] == [745, 1000]  # at once, while their pages are read
+    assert pages[743] is None
+    assert wanted == [2, 3, 2]
+    pages.clear()
+    assert len(pages) == 0
+
+
+def test_a_log_that_has_outgrown_the_newest_forgets_them():
+    pages = EntryPages(lambda number: None)
+    pages.show_newest([FakeEntry(seq, ago(), "console", {}) for seq in range(1, 11)])
+    pages.indexed(AuditPages((5000, 5256), 300), 0)
+    assert pages.newest_at == 0
+    assert pages[0] is None
