@@ -142,6 +142,16 @@ async def filter_long(pilot: Pilot[int], count: int) -> list[Result]:
     ]
 
 
+async def open_all(pilot: Pilot[int]) -> Result:
+    pane = pane_of(pilot)
+    begun = time.perf_counter()
+    pilot.app.post_message(_event(pilot, "A"))
+    await wait_for(pilot, lambda: "all runs · " in screen_text(pilot) and len(pane.lines) > 100)
+    took = time.perf_counter() - begun
+    await pilot.press("A")
+    return Result("all runs: first page", took, "s", 1.0)
+
+
 async def watch_live(pilot: Pilot[int], path: Path, seconds: float) -> list[Result]:
     pane = pane_of(pilot)
     await pilot.press("1", "end")
@@ -185,6 +195,7 @@ async def measure(home: Home, count: int, seconds: float) -> list[Result]:
         before = resident()
         results += await open_long(pilot, count)
         results += await filter_long(pilot, count)
+        results.append(await open_all(pilot))
         results += await watch_live(pilot, home.run(LIVE) / "network.jsonl", seconds)
         results.append(Result("memory after all that, more than before", resident() - before, "MiB", 64.0))
     return results
