@@ -22,6 +22,7 @@ class ChainFace(FakeFace):
     audit_counts = Engine.audit_counts
     audit_pages = Engine.audit_pages
     audit_page = Engine.audit_page
+    audit_newest = Engine.audit_newest
     audit_place = Engine.audit_place
     hold: Callable[[str], bool] = staticmethod(lambda run_id: False)
 
