@@ -41,7 +41,6 @@ ON_MAIN = (
     Command("request: next match", "The next match of the filter", "screen.next_found(1)"),
     Command("request: previous match", "The match before", "screen.next_found(-1)"),
     Command("request: around", "Show what the filter hides too, or hide it", "screen.show_hidden"),
-    Command("requests: all runs", "In one list, by time, or the selected run's", "screen.all_requests"),
     Command("request: pause", "Hold new requests back, or let them come", "screen.pause_requests"),
     Command("request: copy as curl", "Without any credential", "screen.copy_curl"),
     *(
@@ -58,6 +57,7 @@ ON_MAIN = (
     Command("doctor: open", "Is this machine ready, and what can be mended", "screen.open_doctor"),
     Command("pane: runs", "Go to the runs", "screen.jump('runs')"),
     Command("pane: requests", "Go to the requests", "screen.jump('requests')"),
+    Command("requests: all runs", "In one list, by time, or the selected run's", "screen.all_requests"),
     Command("pane: grants", "Go to the grants", "screen.jump('grants')"),
     Command("pane: audit", "Go to the audit chain", "screen.jump('audit')"),
     Command("view: zoom", "Enlarge the pane, or put it back", "screen.zoom"),
