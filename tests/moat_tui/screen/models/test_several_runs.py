@@ -79,6 +79,7 @@ def small_pieces(monkeypatch):
     """A few lines a block and a look, so that a hundred lines are a long file."""
     monkeypatch.setattr(line_blocks, "BLOCK", 1_000)
     monkeypatch.setattr(request_search, "AT_ONCE", 0.0005)
+    monkeypatch.setattr(request_search, "FIRST_LINES", 10)
     monkeypatch.setattr(request_search, "ENDED_EVERY", 0.0)
     monkeypatch.setattr(open_watch, "TICK", 0.0)
     monkeypatch.setattr(followed_file, "NEWER_BYTES", 3_000)
