@@ -58,6 +58,13 @@ class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     supervisor_pid: int = 0
     container_id: str = ""
     network: str = ""
+    # What was asked for on the host, as it was said there; env as names only.
+    env: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
+    allow_hosts: tuple[str, ...] = ()
+    without_grants: tuple[str, ...] = ()
+    connect_to: tuple[str, ...] = ()
+    upstream_ca: str = ""
 
 
 class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -92,9 +99,10 @@ class LogLine(msgspec.Struct, frozen=True):
 
 
 class ControlRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line to a run's `control.sock`. op: `ping`, `stop`, `kill`."""
+    """One line to a run's `control.sock`. op: `ping`, `stop`, `kill`, `rename` (to `name`)."""
 
     op: str
+    name: str = ""
 
 
 class ControlReply(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -15,6 +15,7 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     command: tuple[str, ...] = ()
     name: str = ""
     grants: tuple[str, ...] = ()
+    without_grants: tuple[str, ...] = ()  # asked for by agent.yaml, and not given
     env: dict[str, str] = {}
     secrets: dict[str, str] = {}  # variable -> reference (op://…, ssm://…, env://…)
     mounts: tuple[str, ...] = ()  # "SRC:DST[:ro]", SRC relative to the workspace

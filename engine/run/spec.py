@@ -40,7 +40,8 @@ class RunSpec(msgspec.Struct, frozen=True):
     name: str
     agent: str
     workspace: Path
-    config: AgentConfig
+    config: AgentConfig  # without the grants that the person does not give
+    request: RunRequest
     command: tuple[str, ...]
     image: str
     runtime: str
@@ -76,7 +77,7 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
     """
     workspace = check_workspace(Path(request.workspace), home.root)
     forbidden = (home.root,)
-    config = load_agent_config(workspace, forbidden).config
+    config = _without(load_agent_config(workspace, forbidden).config, request)
     check_env(request.env, "-e/--env")
     name = check_run_name(request.name or config.name) if (request.name or config.name) else new_run_name()
     policy = request.policy or config.network.policy or POLICIES[0]
@@ -96,6 +97,7 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         agent=config.agent,
         workspace=workspace,
         config=config,
+        request=request,
         command=_command(request, config, interactive=interactive),
         image=request.image or config.image or DEFAULT_IMAGE,
         runtime=choose_runtime(request.runtime, os.environ.get("MOAT_RUNTIME", ""), config.runtime),
@@ -125,6 +127,17 @@ def _variables(request: RunRequest, config: AgentConfig) -> tuple[dict[str, str]
     env = {name: value for name, value in config.env.items() if name not in request.secrets}
     secrets = {name: value for name, value in config.secrets.items() if name not in request.env}
     return {**env, **request.env}, {**secrets, **request.secrets}
+
+
+def _without(config: AgentConfig, request: RunRequest) -> AgentConfig:
+    """Leave out what the person does not give, so that nobody is asked to approve it either."""
+    both = sorted({*request.grants}.intersection(request.without_grants))
+    if both:
+        raise UsageError(
+            f"{', '.join(both)} cannot be both granted and not granted", remedy="Say -g or --no-grant."
+        )
+    kept = tuple(name for name in config.grants if name not in request.without_grants)
+    return msgspec.structs.replace(config, grants=kept)
 
 
 def _allowed_host(text: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from engine.audit import AuditLog, Signer, container, policy, secret
-from engine.errors import ContainerFailed, MoatError
+from engine.errors import AuditError, ContainerFailed, HomeError, MoatError
 from engine.events import ControlReply, ControlRequest, RunInfo, RunState, timestamp
 from engine.home import Home
 from engine.run.carry import Carrier
@@ -29,6 +29,7 @@ from engine.run.interactive import joined
 from engine.run.launch import Launched, launch
 from engine.run.library import AUDIT_DB
 from engine.run.metadata import SupervisorLock, write_metadata
+from engine.run.names import check_run_name
 from engine.run.records import RunRecords
 from engine.run.spec import RunSpec
 from engine.run.terminal import AgentIO
@@ -94,6 +95,8 @@ class Supervisor:
             return self.info
         except BaseException as error:
             explained = " ".join(error.lines()) if isinstance(error, MoatError) else type(error).__name__
+            # What is raised says that the disk is full: not a second time.
+            self._unwritten_said |= isinstance(error, HomeError | AuditError)
             self._become(state=RunState.FAILED, ended_at=timestamp(), error=explained)
             raise
         finally:
@@ -219,8 +222,20 @@ class Supervisor:
                 self.request_stop()
             case "kill":
                 self.request_stop(kill=True)
+            case "rename":
+                return self._rename(request.name)
             case unknown:
                 return ControlReply(ok=False, error=f"unknown request {unknown!r}", state=self.info.state)
+        return ControlReply(ok=True, state=self.info.state)
+
+    def _rename(self, name: str) -> ControlReply:
+        """Unlike what becomes of a run, a new name that cannot be written is not taken."""
+        try:
+            renamed = msgspec.structs.replace(self.info, name=check_run_name(name))
+            write_metadata(self._home, renamed)
+        except MoatError as error:
+            return ControlReply(ok=False, error=error.what, state=self.info.state)
+        self.info = renamed
         return ControlReply(ok=True, state=self.info.state)
 
     async def _remove(self, engine: Runtime) -> None:
@@ -269,6 +284,12 @@ def _first_info(spec: RunSpec, granted: Granted) -> RunInfo:
         interactive=spec.interactive,
         keep=spec.keep,
         supervisor_pid=os.getpid(),
+        env=tuple(spec.request.env),
+        mounts=spec.request.mounts,
+        allow_hosts=spec.request.allow_hosts,
+        without_grants=spec.request.without_grants,
+        connect_to=spec.request.connect_to,
+        upstream_ca=spec.request.upstream_ca,
     )
 
 

@@ -34,6 +34,10 @@ grants = click.option(
     "-g", "--grant", "grants", multiple=True, metavar="PROVIDER", shell_complete=_providers,
     help="Let the agent use this credential; repeatable, commas allowed.",
 )  # fmt: skip
+no_grants = click.option(
+    "--no-grant", "without_grants", multiple=True, metavar="PROVIDER", shell_complete=_providers,
+    help="Do not give this credential, though agent.yaml asks for it; repeatable.",
+)  # fmt: skip
 profile = click.option(
     "--profile",
     default="",

@@ -42,6 +42,7 @@ class _RunCommand(click.Command):
     "-n", "--name", default="", metavar="NAME", help="Call the run NAME instead of two words by chance."
 )
 @options.grants
+@options.no_grants
 @click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]",
               help="Set a variable; NAME alone takes its value from here. Repeatable.")  # fmt: skip
 @click.option("--secret", "secrets", multiple=True, metavar="NAME=REF",
@@ -77,6 +78,7 @@ def run(
     /,
     path: tuple[str, ...],
     grants: tuple[str, ...],
+    without_grants: tuple[str, ...],
     env: tuple[str, ...],
     secrets: tuple[str, ...],
     interactive: bool,
@@ -112,6 +114,7 @@ def run(
         workspace=os.path.abspath(path[0] if path else "."),
         command=said.command or (),
         grants=tuple(map(check_grant, listed(grants))),
+        without_grants=tuple(map(check_grant, listed(without_grants))),
         env=environment(env),
         secrets=dict(map(engine.parse_secret_pair, secrets)),
         interactive=interactive,

@@ -213,7 +213,8 @@ class Engine:
         await call(self._home, run_id)
 
     async def rename(self, run_id: str, name: str) -> RunInfo:
-        return cast("RunInfo", await _threaded("rename_run", self._home, run_id, name))
+        call = await _loaded("rename_run")
+        return cast("RunInfo", await call(self._home, run_id, name))
 
     async def describe(self, workspace: str) -> WorkspaceInfo:
         return cast("WorkspaceInfo", await _threaded("describe_workspace", self._home, workspace))

@@ -121,6 +121,7 @@ async def test_a_stop_before_anything(one_run):
     assert (await run.result()).state is RunState.STOPPED
     run.over(RunState.STOPPED)
     assert run.engine.calls == []
+    assert run.notices == []  # the error says it
 
 
 async def test_a_failure_that_comes_with_the_stop_is_not_the_runs(one_run):

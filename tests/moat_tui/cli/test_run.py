@@ -45,7 +45,7 @@ def test_every_option_reaches_the_engine(moat, asked, tmp_path, monkeypatch):
         "-e", "EMPTY=", "-m", "a:/a:ro", "-m", "b:/b", "-i", "--image", "img", "--runtime", "docker",
         "--no-sandbox", "--policy", "strict", "--allow-host", "x.test", "--allow-host", "y.test",
         "--profile", "work", "--keep",
-        "--accept-config", "--connect-to", "a:443:127.0.0.1:8443", "--upstream-ca", "ca.pem", "sub",
+        "--no-grant", "linear,sentry", "--accept-config", "--connect-to", "a:443:127.0.0.1:8443", "--upstream-ca", "ca.pem", "sub",
         "--", "sh", "-c", "-g x",
     )  # fmt: skip
     assert code == 0
@@ -55,6 +55,7 @@ def test_every_option_reaches_the_engine(moat, asked, tmp_path, monkeypatch):
             command=("sh", "-c", "-g x"),
             name="n1",
             grants=("github", "openai"),
+            without_grants=("linear", "sentry"),
             env={"A": "b=c", "FROM_HERE": SECRET, "EMPTY": ""},
             mounts=("a:/a:ro", "b:/b"),
             interactive=True,
