@@ -57,7 +57,11 @@ class _RunCommand(click.Command):
 @click.option(
     "--runtime", default="", metavar="RUNTIME", help="Container runtime: docker.  [env: MOAT_RUNTIME]"
 )
-@click.option("--no-sandbox", is_flag=True, help="Use runc where gVisor would be required (Linux).")
+@click.option(
+    "--sandbox/--no-sandbox",
+    default=None,
+    help="gVisor whatever agent.yaml says, or runc where gVisor would be required (Linux).",
+)
 @click.option(
     "--policy", type=click.Choice(["permissive", "strict"]), help="strict: only named hosts can be reached."
 )
@@ -83,7 +87,6 @@ def run(
     secrets: tuple[str, ...],
     interactive: bool,
     detach: bool,
-    no_sandbox: bool,
     policy: str | None,
     upstream_ca: str,
     as_json: bool,
@@ -119,7 +122,6 @@ def run(
         secrets=dict(map(engine.parse_secret_pair, secrets)),
         interactive=interactive,
         tty=output.is_terminal(0) and output.is_terminal(1),
-        sandbox=False if no_sandbox else None,
         policy=policy or "",
         upstream_ca=os.path.abspath(upstream_ca) if upstream_ca else "",
         person=person_there(),

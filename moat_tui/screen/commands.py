@@ -32,7 +32,7 @@ ON_MAIN = (
     Command("run: stop", "Ask the selected run to end; a second time kills it", "screen.stop_run"),
     Command("run: kill", "Kill the selected run at once", "screen.kill_run"),
     Command("run: start again", "Start a run like the selected one", "screen.start_again"),
-    Command("run: rename", "Rename the selected run, once it has ended", "screen.rename_run"),
+    Command("run: rename", "Give the selected run another name", "screen.rename_run"),
     Command("run: destroy", "Remove an ended run and all its records; asks", "screen.destroy_run"),
     Command("run: open the workspace", "In the file manager, or copy its path", "screen.open_workspace"),
     Command("request: detail", "All about the request under the cursor", "screen.open_request"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on, work
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from moat_tui.screen.app import MoatApp
 
 REAP_EVERY = 10.0
-NOT_KEPT = "Variables, mounts and hosts that were given as flags are not recorded, and not given again."
 
 
 class MainScreen(RequestsKeys):
@@ -93,9 +94,9 @@ action by its name.
         run = self._runs.current
         if action in ("stop_run", "kill_run"):
             return run is not None and not run.state.ended
-        if action in ("destroy_run", "rename_run"):
+        if action == "destroy_run":
             return run is not None and run.state.ended
-        if action in ("open_output", "start_again"):
+        if action in ("open_output", "start_again", "rename_run"):
             return run is not None
         if action == "open_workspace":
             return run is not None and bool(run.workspace)
@@ -113,11 +114,11 @@ action by its name.
     def action_start_again(self) -> None:
         run = self._runs.current
         if run is not None:
-            from moat_tui.screen.models.start_form import like
+            from moat_tui.screen.models.start_form import like, missing_values
 
-            self._open_start_form(like(run), NOT_KEPT)
+            self._open_start_form(like(run), missing_values(run.env, os.environ), env=run.env)
 
-    def _open_start_form(self, request: RunRequest | None, problem: str) -> None:
+    def _open_start_form(self, request: RunRequest | None, problem: str, *, env: Sequence[str] = ()) -> None:
         from moat_tui.screen.dialogs.start_run import StartRunDialog
 
         form = StartRunDialog(
@@ -127,6 +128,7 @@ action by its name.
             recent=list(dict.fromkeys(run.workspace for run in self._runs.runs.values() if run.workspace)),
             request=request,
             problem=problem,
+            env=env,
         )
         self.app.push_screen(form, self._started)
 

@@ -1,4 +1,4 @@
-"""Another name for an ended run."""
+"""Another name for a run."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from textual.widgets import Button, Footer, Input, Label, Select, Static
 from textual.widgets.selection_list import Selection
 
 from moat_tui.screen.dialogs import STYLES
+from moat_tui.screen.models.grant_rows import tick_label
 from moat_tui.screen.models.start_form import (
     AS_CONFIGURED,
     POLICIES,
@@ -26,6 +27,7 @@ from moat_tui.screen.models.start_form import (
     SANDBOXES,
     FormError,
     build_request,
+    variables,
 )
 from moat_tui.screen.models.visible import visible
 from moat_tui.screen.models.workspace_form import complete_directory, said_by
@@ -36,6 +38,21 @@ if TYPE_CHECKING:
     from engine import RunInfo, RunRequest, WorkspaceInfo
 
 NO_GRANTS = "none stored yet: press a on the main screen"
+_SHOWN = (
+    "workspace",
+    "command",
+    "name",
+    "grants",
+    "without_grants",
+    "policy",
+    "sandbox",
+    "runtime",
+    "profile",
+    "allow_hosts",
+    "mounts",
+    "env",
+)
+"""What of a RunRequest has a field."""
 REST = 0.15  # seconds without a key before a workspace is looked into
 
 type Launch = Callable[["RunRequest"], Awaitable["RunInfo | None"]]
@@ -45,28 +62,30 @@ type Describe = Callable[[str], Awaitable["WorkspaceInfo"]]
 class StartRunDialog(ModalScreen["RunInfo | None"]):
     """launch: starts the run, asking for approval when needed; None means the person said no.
 
-    grants: for each profile ("" is the default one) the names that can be ticked. describe: what a
-    directory's agent.yaml says. recent: workspaces used before, newest first. request, problem: what was
-    tried before and why it failed; what the form has no field for (mounts, environment, image …) is kept
-    from `request`.
+    grants: for each profile ("" is the default one) the names that can be ticked, each with its state.
+    describe: what a directory's agent.yaml says. recent: workspaces used before, newest first. request,
+    problem: what was tried before and why it failed; what the form has no field for (image, keep …) is kept
+    from `request`, and the values of its variables are not shown. env: names of variables whose values are
+    not known.
     """
 
     CSS_PATH = STYLES
     AUTO_FOCUS = "#command"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "close", "Cancel", id="start.cancel", tooltip="Close without starting"),
+        Binding("escape", "close", "Cancel", id="start.cancel", tooltip="Close, or stop what is starting"),
         Binding("ctrl+s", "start", "Start", priority=True, id="start.start", tooltip="Start the run"),
     ]
 
     def __init__(
         self,
         launch: Launch,
-        grants: Mapping[str, Sequence[str]],
+        grants: Mapping[str, Mapping[str, str]],
         describe: Describe,
         *,
         recent: Sequence[str] = (),
         request: RunRequest | None = None,
         problem: str = "",
+        env: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self._launch = launch
@@ -74,8 +93,11 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
         self._describe = describe
         self._recent = recent
         self._profile = request.profile if request else ""
-        self._grants = {"": (), **grants, self._profile: grants.get(self._profile, ())}
+        self._grants = {"": {}, **grants, self._profile: grants.get(self._profile, {})}
         self._problem = problem
+        self._env = [*(request.env if request else ()), *env]
+        self._asked: tuple[str, ...] = request.without_grants if request else ()  # by agent.yaml
+        self._chosen: dict[str, bool] = {}  # what the person ticked and unticked here
         self._starting = False
 
     def compose(self) -> ComposeResult:
@@ -84,7 +106,8 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
         command = shlex.join(base.command) if base else ""
         policy = base.policy if base and base.policy else AS_CONFIGURED
         runtime = base.runtime if base and base.runtime in dict(RUNTIMES) else AS_CONFIGURED
-        sandbox = "off" if base and base.sandbox is False else AS_CONFIGURED
+        sandboxes = {True: "on", False: "off", None: AS_CONFIGURED}
+        sandbox = sandboxes[base.sandbox if base else None]
         with Vertical(classes="dialog -form"):
             yield Static("Start a run", classes="dialog-title", markup=False)
             with VerticalScroll(id="fields", can_focus=False):
@@ -117,31 +140,53 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
                 yield from _row("Network", _select(POLICIES, policy, "policy"))
                 yield from _row("Sandbox", _select(SANDBOXES, sandbox, "sandbox"))
                 yield from _row("Runtime", _select(RUNTIMES, runtime, "runtime"))
+                hosts = shlex.join(base.allow_hosts) if base else ""
+                yield from _row("Hosts", _line("hosts", hosts, "also let through by a strict network"))
+                mounts = shlex.join(base.mounts) if base else ""
+                yield from _row("Mounts", _line("mounts", mounts, "SRC:DST[:ro] …"))
+                yield from _row(
+                    "Variables",
+                    _line("variables", shlex.join(self._env), "NAME=VALUE …; NAME takes yours"),
+                )
             yield Static(self._problem, id="problem", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("Start (^s)", id="start", variant="primary")
                 yield Button("Cancel (esc)", id="cancel")
         yield Footer(show_command_palette=False, compact=True)
 
-    def _list_grants(self, profile: str) -> None:
-        wanted = self._base.grants if self._base and profile == self._base.profile else ()
-        names = list(dict.fromkeys([*self._grants[profile], *wanted]))
+    def _list_grants(self) -> None:
+        base = self._base
+        given = set(base.grants) if base and self._profile == base.profile else set()
+        left_out = set(base.without_grants) if base else set()
+        stored = self._grants[self._profile]
+        names = list(dict.fromkeys([*stored, *sorted(given), *self._asked]))
         ticks = self.query_one("#granted", TickList)
-        ticks.clear_options()
-        ticks.add_options([Selection(Content(visible(name)), name, name in wanted) for name in names])
+        with self.prevent(TickList.SelectedChanged):
+            ticks.clear_options()
+            for name in names:
+                asked = name in self._asked
+                ticked = self._chosen.get(name, name in given or (asked and name not in left_out))
+                label = tick_label(name, stored.get(name, ""), asked=asked)
+                ticks.add_option(Selection(Content(label), name, ticked))
         ticks.highlighted = 0 if names else None
         ticks.display = bool(names)
         self.query_one("#no-grants").display = not names
 
     def on_mount(self) -> None:
         self.query_one("#problem").set_class(bool(self._problem), "shown")
-        self._list_grants(self._profile)
+        self._list_grants()
 
     @on(Select.Changed, "#profile")
     def _profile_chosen(self, event: Select.Changed) -> None:
         if event.value != self._profile:
             self._profile = str(event.value)
-            self._list_grants(self._profile)
+            self._chosen.clear()
+            self._list_grants()
+
+    @on(TickList.SelectionToggled, "#granted")
+    def _toggled(self, event: TickList.SelectionToggled[str]) -> None:
+        name = event.selection.value
+        self._chosen[name] = name in event.selection_list.selected
 
     @on(Input.Changed, "#workspace")
     def _workspace_changed(self, event: Input.Changed) -> None:
@@ -157,6 +202,9 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
             text, bad = "! " + explain(error)[0], True
         else:
             text, bad = said_by(info)
+            if info.grants != self._asked:
+                self._asked = info.grants
+                self._list_grants()
         said = self.query_one("#said", Static)
         said.update(Content(text))
         said.set_class(bad, "bad")
@@ -171,11 +219,10 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
         self.action_close()
 
     def action_close(self) -> None:
-        if self._starting:
-            # The run may already exist; it would be started anyway, only unseen.
-            self.say("Starting. This form closes when the agent runs, or says why it does not.", bad=False)
-            return
-        self.dismiss(None)
+        if not self._starting:
+            self.dismiss(None)
+        elif self.workers.cancel_group(self, "start"):
+            self.say("◌ Stopping what has begun…", bad=False)
 
     def action_start(self) -> None:
         if self._starting:
@@ -203,16 +250,28 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
             sandbox=str(self.query_one("#sandbox", Select).value),
             runtime=str(self.query_one("#runtime", Select).value),
             profile=self._profile,
+            asked=self._asked,
+            hosts=self.query_one("#hosts", Input).value,
+            mounts=self.query_one("#mounts", Input).value,
+            env=variables(
+                self.query_one("#variables", Input).value,
+                self._base.env if self._base else {},
+                os.environ,
+            ),
         )
         if self._base is None:
             return typed
-        shown = ("workspace", "command", "name", "grants", "policy", "sandbox", "runtime", "profile")
-        return msgspec.structs.replace(self._base, **{field: getattr(typed, field) for field in shown})
+        return msgspec.structs.replace(self._base, **{field: getattr(typed, field) for field in _SHOWN})
 
     @work(group="start", exclusive=True, exit_on_error=False)
     async def _start_run(self, request: RunRequest) -> None:
         try:
             info = await self._launch(request)
+        except asyncio.CancelledError:
+            if self.is_attached:
+                self.say("Not started: it was cancelled.", bad=False)
+                self._idle()
+            raise
         except Exception as error:
             self.say("✗ " + "\n".join(explain(error)))
         else:
@@ -220,12 +279,15 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
                 self.dismiss(info)
                 return
             self.say("Not started: what agent.yaml asks for was not allowed.", bad=False)
+        self._idle()
+
+    def _idle(self) -> None:
         self._starting = False
         self.query_one("#start", Button).disabled = False
 
     def say(self, text: str, *, bad: bool = True) -> None:
         problem = self.query_one("#problem", Static)
-        problem.update(text)
+        problem.update(Content(text))
         problem.set_class(bool(text), "shown")
         problem.set_class(bad, "bad")
 
@@ -245,6 +307,10 @@ def _row(title: str, field: Input | Select[str] | TickList | Static) -> ComposeR
     with Horizontal(classes="row"):
         yield Label(title, classes="row-title", markup=False)
         yield field
+
+
+def _line(id: str, value: str, placeholder: str) -> Input:
+    return Input(value, id=id, compact=True, placeholder=placeholder)
 
 
 def _select(choices: Sequence[tuple[str, str]], value: str, id: str) -> Select[str]:

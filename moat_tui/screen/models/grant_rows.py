@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from moat_tui.screen.models.activity import bars
 from moat_tui.screen.models.moments import age, ahead, date_time, plural
-from moat_tui.screen.models.pieces import PLAIN, Piece
+from moat_tui.screen.models.pieces import PLAIN, Piece, fit
 from moat_tui.screen.models.visible import visible
 
 if TYPE_CHECKING:
@@ -42,12 +42,21 @@ def key(grant: GrantInfo) -> str:
     return f"{grant.profile}/{grant.provider}"
 
 
-def by_profile(grants: Iterable[GrantInfo]) -> dict[str, list[str]]:
-    """Profile ("" is the default one) -> the names of its grants, sorted."""
-    found: dict[str, list[str]] = {}
-    for grant in grants:
-        found.setdefault(grant.profile, []).append(grant.provider)
-    return {profile: sorted(names) for profile, names in sorted(found.items())}
+def by_profile(grants: Iterable[GrantInfo]) -> dict[str, dict[str, str]]:
+    """Profile ("" is the default one) -> the names of its grants, sorted, each with its state in words."""
+    found: dict[str, dict[str, str]] = {}
+    for grant in sorted(grants, key=lambda grant: (grant.profile, grant.provider)):
+        state = _STATES.get(grant.state, (f"? {grant.state}", ""))[0]
+        found.setdefault(grant.profile, {})[grant.provider] = state
+    return found
+
+
+def tick_label(name: str, state: str, *, asked: bool) -> str:
+    """One choice of the start form. state: "" for what is not stored. asked: agent.yaml asks for it."""
+    parts = [fit(visible(name), 16), state or "✗ not stored"]
+    if asked:
+        parts.append("· agent.yaml asks for it")
+    return " ".join(parts)
 
 
 def label(grant: GrantInfo) -> str:

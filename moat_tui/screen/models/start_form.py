@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ RUNTIMES = (
 )
 SANDBOXES = (
     (AS_CONFIGURED, "as agent.yaml says"),
+    ("on", "on: gVisor"),
     ("off", "off: no gVisor"),
 )
 
@@ -34,7 +36,7 @@ class FormError(Exception):
 
 
 def like(run: RunInfo) -> RunRequest:
-    """What to ask for to get a run like this one; its environment, mounts and hosts are not recorded."""
+    """What to ask for to get a run like this one. The values of its variables are not recorded."""
     from engine import RunRequest
 
     return RunRequest(
@@ -48,7 +50,36 @@ def like(run: RunInfo) -> RunRequest:
         profile=run.profile,
         interactive=run.interactive,
         keep=run.keep,
+        mounts=run.mounts,
+        allow_hosts=run.allow_hosts,
+        without_grants=run.without_grants,
+        connect_to=run.connect_to,
+        upstream_ca=run.upstream_ca,
     )
+
+
+def missing_values(names: Iterable[str], here: Mapping[str, str]) -> str:
+    """What to say about variables whose values only the person knows; empty when there are none."""
+    missing = ", ".join(name for name in names if name not in here)
+    return f"Values are not recorded: write NAME=VALUE for {missing}." if missing else ""
+
+
+def variables(text: str, known: Mapping[str, str], here: Mapping[str, str]) -> dict[str, str]:
+    """NAME=VALUE as typed; NAME alone with the value it had (`known`), else with that of `here`.
+
+    Raises FormError, which never holds a value.
+    """
+    found: dict[str, str] = {}
+    for place, word in enumerate(_words("variables", text), 1):
+        name, equals, value = word.partition("=")
+        if not name:
+            raise FormError("variables", f"Variable number {place} has no name.")
+        if not equals:
+            if name not in known and name not in here:
+                raise FormError("variables", f"{name} has no value where Moat was started: write NAME=VALUE.")
+            value = known.get(name, here.get(name, ""))
+        found[name] = value
+    return found
 
 
 def build_request(
@@ -61,25 +92,39 @@ def build_request(
     sandbox: str,
     runtime: str = AS_CONFIGURED,
     profile: str = "",
+    asked: tuple[str, ...] = (),
+    mounts: str = "",
+    hosts: str = "",
+    env: Mapping[str, str] | None = None,
 ) -> RunRequest:
-    """Raises FormError. Only what can be judged without the engine is judged here."""
+    """grants: the ticked ones. asked: those that agent.yaml asks for; one that is not ticked is left out.
+
+    Raises FormError. Only what can be judged without the engine is judged here.
+    """
     from engine import RunRequest
 
     folder = Path(workspace.strip() or ".").expanduser()
     if not folder.is_dir():
         what = "is not a directory" if folder.exists() else "does not exist"
         raise FormError("workspace", f"{folder} {what}.")
-    try:
-        words = tuple(shlex.split(command))
-    except ValueError as error:
-        raise FormError("command", f"The command cannot be split into words: {error}.") from error
     return RunRequest(
         workspace=str(folder.absolute()),
-        command=words,
+        command=_words("command", command),
         name=name.strip(),
         grants=grants,
+        without_grants=tuple(grant for grant in asked if grant not in grants),
+        env=dict(env or {}),
+        mounts=_words("mounts", mounts),
+        allow_hosts=_words("hosts", hosts),
         policy="" if policy == AS_CONFIGURED else policy,
         runtime="" if runtime == AS_CONFIGURED else runtime,
         profile=profile,
-        sandbox=False if sandbox == "off" else None,
+        sandbox={"on": True, "off": False}.get(sandbox),
     )
+
+
+def _words(field: str, text: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:  # its text is about quotes, and holds nothing that was typed
+        raise FormError(field, f"The {field} cannot be split into words: {error}.") from error

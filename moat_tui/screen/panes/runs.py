@@ -59,7 +59,7 @@ A run belongs to its own supervisor: it goes on when this screen closes.
             "Rename",
             show=False,
             id="run.rename",
-            tooltip="Rename the selected run, once it has ended",
+            tooltip="Give the selected run another name",
         ),
         Binding(
             "d,delete",

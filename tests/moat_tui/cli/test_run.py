@@ -44,8 +44,8 @@ def test_every_option_reaches_the_engine(moat, asked, tmp_path, monkeypatch):
         "--no-ui", "run", "-n", "n1", "-g", "github,openai", "-g", "github", "-e", "A=b=c", "-e", "FROM_HERE",
         "-e", "EMPTY=", "-m", "a:/a:ro", "-m", "b:/b", "-i", "--image", "img", "--runtime", "docker",
         "--no-sandbox", "--policy", "strict", "--allow-host", "x.test", "--allow-host", "y.test",
-        "--profile", "work", "--keep",
-        "--no-grant", "linear,sentry", "--accept-config", "--connect-to", "a:443:127.0.0.1:8443", "--upstream-ca", "ca.pem", "sub",
+        "--profile", "work", "--keep", "--no-grant", "linear,sentry",
+        "--accept-config", "--connect-to", "a:443:127.0.0.1:8443", "--upstream-ca", "ca.pem", "sub",
         "--", "sh", "-c", "-g x",
     )  # fmt: skip
     assert code == 0

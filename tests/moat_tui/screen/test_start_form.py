@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from support.screen_home import ago, write_run
 from support.waiting import screen_text, wait_for
@@ -73,3 +75,73 @@ async def test_the_runtime_can_be_chosen(screen, face, tmp_path):
         await pilot.press("ctrl+s")
         await wait_for(pilot, lambda: len(face.called("start")) == 1)
         assert face.called("start")[0][0].runtime == "docker"
+
+
+async def test_what_agent_yaml_asks_for_can_be_unticked_and_overridden(screen, face, tmp_path):
+    (tmp_path / "agent.yaml").write_text(
+        "command: npm test\ngrants: [github, linear]\nsandbox: none\nnetwork: {policy: strict}\n"
+    )
+    face.stored = [GrantInfo("github")]
+    async with screen((80, 24)) as pilot:
+        await wait_for(pilot, lambda: "1 grant" in screen_text(pilot))
+        form = await open_form(pilot, tmp_path)
+        await wait_for(pilot, lambda: "[x] github           ✓ valid" in screen_text(pilot))
+        assert "[x] linear           ✗ not stored" in screen_text(pilot)
+        form.query_one("#granted").focus()
+        await pilot.press("down", "space")
+        await wait_for(pilot, lambda: "[ ] linear" in screen_text(pilot))
+        form.query_one("#command", Input).value = "npm run lint"
+        form.query_one("#policy", Select).value = "permissive"
+        form.query_one("#sandbox", Select).value = "on"
+        form.query_one("#hosts", Input).value = "pypi.org"
+        form.query_one("#mounts", Input).value = "src:/data:ro"
+        form.query_one("#variables", Input).value = "NO_SUCH_VARIABLE_HERE"
+        await pilot.press("ctrl+s")
+        await wait_for(pilot, lambda: "has no value" in screen_text(pilot))
+        assert pilot.app.focused.id == "variables"
+        form.query_one("#variables", Input).value = "DEBUG=1"
+        await pilot.press("ctrl+s")
+        await wait_for(pilot, lambda: len(face.called("start")) == 1)
+        asked = face.called("start")[0][0]
+        assert (asked.grants, asked.without_grants) == (("github",), ("linear",))
+        assert (asked.command, asked.policy, asked.sandbox) == (("npm", "run", "lint"), "permissive", True)
+        assert (asked.allow_hosts, asked.mounts, asked.env) == (
+            ("pypi.org",),
+            ("src:/data:ro",),
+            {"DEBUG": "1"},
+        )
+
+
+async def test_a_start_can_be_cancelled_and_tried_again(screen, face, tmp_path):
+    face.gate["start"] = asyncio.Event()
+    async with screen((80, 24)) as pilot:
+        await open_form(pilot, tmp_path)
+        await pilot.press("ctrl+s")
+        await wait_for(pilot, lambda: "◌ Starting" in screen_text(pilot))
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: "Not started: it was cancelled." in screen_text(pilot))
+        face.gate["start"].set()
+        await pilot.press("ctrl+s")
+        await wait_for(pilot, lambda: "started-2" in screen_text(pilot))
+
+
+async def test_again_shows_what_was_asked_but_no_value(screen, home, face, tmp_path):
+    write_run(
+        home,
+        RunInfo(
+            "run_1", "a", ago(minutes=1), RunState.EXITED, workspace=str(tmp_path), exit_code=0,
+            env=("NO_SUCH_VARIABLE_HERE",), mounts=("a:/b",), allow_hosts=("x.test",),
+            connect_to=("x.test:443:127.0.0.1:1",),
+        ),
+    )  # fmt: skip
+    async with screen((120, 40)) as pilot:
+        await wait_for(pilot, lambda: "✓ exited" in screen_text(pilot))
+        await pilot.press("r")
+        await wait_for(pilot, lambda: "write NAME=VALUE for NO_SUCH_VARIABLE_HERE" in screen_text(pilot))
+        form = pilot.app.screen
+        form.query_one("#variables", Input).value += "=7"
+        await pilot.press("ctrl+s")
+        await wait_for(pilot, lambda: len(face.called("start")) == 1)
+        asked = face.called("start")[0][0]
+        assert (asked.mounts, asked.allow_hosts) == (("a:/b",), ("x.test",))
+        assert (asked.env, asked.connect_to) == ({"NO_SUCH_VARIABLE_HERE": "7"}, ("x.test:443:127.0.0.1:1",))

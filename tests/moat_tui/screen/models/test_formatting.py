@@ -13,7 +13,7 @@ from moat_tui.screen.models.finding import matches, next_match
 from moat_tui.screen.models.line_counts import LineCounts
 from moat_tui.screen.models.pieces import fit, fit_right, shorten_path
 from moat_tui.screen.models.request_report import BODY_LINES, request_report
-from moat_tui.screen.models.start_form import FormError, build_request
+from moat_tui.screen.models.start_form import FormError, build_request, missing_values, variables
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,32 @@ def test_the_form_s_words(tmp_path, monkeypatch):
 def test_the_form_s_errors_name_their_field(tmp_path):
     file = tmp_path / "f"
     file.touch()
-    for given, field in (({"workspace": str(file)}, "workspace"), ({"command": "'"}, "command")):
+    for given, field in (
+        ({"workspace": str(file)}, "workspace"),
+        ({"command": "'"}, "command"),
+        ({"hosts": "'"}, "hosts"),
+    ):
         with pytest.raises(FormError) as caught:
             typed(**given)
         assert caught.value.field == field
+
+
+def test_an_unticked_grant_of_agent_yaml_is_left_out(tmp_path):
+    made = typed(workspace=str(tmp_path), grants=("linear",), asked=("github", "linear"), sandbox="on")
+    assert (made.grants, made.without_grants, made.sandbox) == (("linear",), ("github",), True)
+
+
+def test_variables_take_values_from_the_run_before_and_from_here_and_no_error_repeats_one():
+    here = {"HOME": "/h", "KEPT": "here"}
+    assert variables("A='b c' KEPT HOME", {"KEPT": "before"}, here) == {
+        "A": "b c",
+        "KEPT": "before",
+        "HOME": "/h",
+    }
+    for text in ("=hunter2", "A=hunter2 NOWHERE", "'A=hunter2"):
+        with pytest.raises(FormError) as caught:
+            variables(text, {}, here)
+        assert caught.value.field == "variables"
+        assert "hunter2" not in str(caught.value)
+    assert missing_values(("HOME", "TOKEN"), here) == "Values are not recorded: write NAME=VALUE for TOKEN."
+    assert missing_values(("HOME",), here) == ""

@@ -36,7 +36,10 @@ def test_the_report_tells_uses_and_users():
 
 def test_grants_by_profile():
     grants = [GrantInfo("openai"), GrantInfo("aws", "work"), GrantInfo("github")]
-    assert by_profile(grants) == {"": ["github", "openai"], "work": ["aws"]}
+    assert by_profile(grants) == {
+        "": {"github": "✓ valid", "openai": "✓ valid"},
+        "work": {"aws": "✓ valid"},
+    }
 
 
 def test_the_title_holds_numbers_only():
