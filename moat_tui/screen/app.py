@@ -46,6 +46,7 @@ class MoatApp(App[int]):
     """
 
     TITLE = "Moat"
+    BINDING_GROUP_TITLE = "Everywhere"
     CSS_PATH: ClassVar[list[str | PurePath]] = [
         "app.tcss",
         "main_screen.tcss",
@@ -165,15 +166,9 @@ class MoatApp(App[int]):
         self.theme = LIGHT.name if self.current_theme.dark else DARK.name
 
     def action_toggle_help(self) -> None:
-        from textual.css.query import NoMatches
-        from textual.widgets import HelpPanel
+        from moat_tui.screen.dialogs.help import HelpDialog
 
-        try:
-            self.screen.query_one(HelpPanel)
-        except NoMatches:
-            self.action_show_help_panel()
-        else:
-            self.action_hide_help_panel()
+        self.push_screen(HelpDialog(self.screen))
 
     async def action_quit(self) -> None:
         from moat_tui.screen.main_screen import MainScreen

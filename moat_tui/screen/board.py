@@ -51,6 +51,7 @@ class Board(Screen[None]):
         self._reading_problem = ""
         self._has_read = False
         self._grants_known = False
+        self._seems_new = False  # until the threads have looked
         self._shown_panes = False  # somebody went to a pane although nothing is in it
         self.chains = ChainStates()
         self.machine_note = ""  # what the doctor found, for the head of the screen
@@ -76,6 +77,8 @@ class Board(Screen[None]):
         if self._first_run:
             self._runs.select(self._first_run)
         self._runs.table.focus()
+        self._seems_new = not self._first_run and app.face.is_new()
+        self._greet()
         # After the first paint: what the threads import must not delay it.
         self.call_after_refresh(self._begin)
 
@@ -240,13 +243,17 @@ class Board(Screen[None]):
     def _greet(self, *, grants_read: bool = False) -> None:
         """While there is nothing at all, what to do first stands in place of the panes."""
         self._grants_known = self._grants_known or grants_read
-        new = self._has_read and self._grants_known and not (self._runs.runs or self._grants.grants)
+        known = self._has_read and self._grants_known
+        new = not (self._runs.runs or self._grants.grants) if known else self._seems_new
         new = new and not self._shown_panes
         if new != self.has_class("-first"):
             self.set_class(new, "-first")
             if new:
                 welcome = self.query_one(Welcome)
                 welcome.draw(read_only=cast("MoatApp", self.app).read_only)
+                self.set_focus(None)  # the panes are not there: their keys would do nothing
+            elif self.focused is None:
+                self._runs.table.focus()
 
     def _retitle(self) -> None:
         app = cast("MoatApp", self.app)

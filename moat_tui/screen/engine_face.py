@@ -48,6 +48,9 @@ class Tail[Line](Protocol):
 class EngineFace(Protocol):
     """What the screen asks of the engine. Every call may raise MoatError."""
 
+    # Called before the first picture: it may only look at names.
+    def is_new(self) -> bool: ...
+
     # Called on reader threads: these block.
     def runs(self) -> list[RunInfo]: ...
     def request_file(self, run_id: str) -> Path: ...
@@ -97,6 +100,10 @@ class Engine:
 
     def __init__(self, home: Home) -> None:
         self._home = home
+
+    def is_new(self) -> bool:
+        """Neither a run nor a credential is kept here, as far as names tell."""
+        return not (_names(self._home.runs) or _names(self._home.credentials))
 
     def runs(self) -> list[RunInfo]:
         from engine import list_runs

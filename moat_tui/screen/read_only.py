@@ -40,6 +40,7 @@ READING = frozenset(
         "export",
         "grants",
         "grants_stamp",
+        "is_new",
         "output_file",
         "output_tail",
         "request_file",

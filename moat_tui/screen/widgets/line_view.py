@@ -33,6 +33,7 @@ class LineView[Item](ScrollView, can_focus=True):
     """Subclasses give `segments` (one item as styled text) and may turn on a cursor."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES | {"line-view--cursor", "line-view--pill"}
+    BINDING_GROUP_TITLE = "In the list"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "line_up", "Up", show=False, id="lines.up", tooltip="One line up; stops following"),
         Binding("down,j", "line_down", "Down", show=False, id="lines.down", tooltip="One line down"),

@@ -21,6 +21,7 @@ class ShortTable(DataTable[object], inherit_bindings=False):
     """Rows come whole, as (key, cells); only what differs from the last time is drawn."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
+    BINDING_GROUP_TITLE = "In the list"
     # DataTable's own are left out: its Enter would hide that of the pane, which says what Enter does.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "cursor_up", "Up", show=False, id="table.up", tooltip="One row up"),

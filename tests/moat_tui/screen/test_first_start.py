@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from support.screen_home import ago, write_run
 from support.waiting import screen_text, wait_for
@@ -25,6 +27,22 @@ async def test_it_leads_to_a_grant_and_goes_away_by_itself(screen, face, size):
         pilot.app.screen._reader.refresh()
         await wait_for(pilot, lambda: "1 Runs" in screen_text(pilot))
         assert "Welcome to Moat" not in screen_text(pilot)
+
+
+async def test_the_first_picture_is_the_welcome_and_never_empty_panes(screen, face, home, monkeypatch):
+    go_on = threading.Event()
+    monkeypatch.setattr(face, "runs", lambda: go_on.wait(20) and [])
+    async with screen((80, 24)) as pilot:
+        try:
+            assert "Welcome to Moat" in screen_text(pilot)
+            assert "1 Runs" not in screen_text(pilot)
+            assert "Output" not in screen_text(pilot)  # nor the keys of a pane that is not there
+        finally:
+            go_on.set()
+    write_run(home, RUN)
+    async with screen((80, 24)) as pilot:
+        assert "Welcome to Moat" not in screen_text(pilot)
+        await wait_for(pilot, lambda: pilot.app.focused and pilot.app.focused.id == "runs-table")
 
 
 async def test_a_pane_can_be_reached_all_the_same(screen):

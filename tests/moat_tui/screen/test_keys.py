@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from support.screen_home import ago, request, write_requests, write_run
 from support.waiting import screen_text, wait_for
@@ -16,6 +18,7 @@ from moat_tui.screen.dialogs.add_grant import AddGrantDialog
 from moat_tui.screen.dialogs.approve import ApproveDialog
 from moat_tui.screen.dialogs.confirm import ConfirmDialog
 from moat_tui.screen.dialogs.file_path import FilePathDialog
+from moat_tui.screen.dialogs.help import HelpDialog
 from moat_tui.screen.dialogs.leave import LeaveDialog
 from moat_tui.screen.dialogs.report import ReportDialog, ReportScroll
 from moat_tui.screen.dialogs.start_run import StartRunDialog
@@ -50,6 +53,7 @@ WINDOWS = (
     ApproveDialog,
     ConfirmDialog,
     FilePathDialog,
+    HelpDialog,
     LeaveDialog,
     ReportDialog,
     ReportScroll,
@@ -118,14 +122,26 @@ async def test_footer_greys_out_what_cannot_be_done(screen, home):
         assert main.check_action("verify", ()) is True
 
 
-async def test_help_names_the_keys_of_where_you_are(screen):
-    async with screen() as pilot:
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_help_names_the_keys_of_where_you_are(screen, home, size):
+    write_run(home, RUN)
+    async with screen(size) as pilot:
+        await wait_for(pilot, lambda: "● running" in screen_text(pilot))
         await pilot.press("question_mark")
-        await wait_for(
-            pilot, lambda: "Every run of" in screen_text(pilot) and "selected run; asks" in screen_text(pilot)
-        )
+        await wait_for(pilot, lambda: "Every run of this home" in screen_text(pilot))
+        text = screen_text(pilot)
+        assert re.search(r"⏎ o +Output +Open the output of the selected run", text)
+        assert "(not now)" in text
+        await pilot.press("question_mark", "2")
+        await wait_for(pilot, lambda: pilot.app.focused and pilot.app.focused.id == "requests-list")
         await pilot.press("question_mark")
-        await wait_for(pilot, lambda: "Every run of" not in screen_text(pilot))
+        await wait_for(pilot, lambda: "What the selected run asked" in screen_text(pilot))
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: "What the selected run asked" not in screen_text(pilot))
+        await pilot.press("1", "o")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, OutputScreen))
+        await pilot.press("question_mark")
+        await wait_for(pilot, lambda: "What the agent printed" in screen_text(pilot))
 
 
 async def test_both_themes(screen, home):

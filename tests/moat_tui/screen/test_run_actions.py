@@ -47,7 +47,7 @@ async def test_what_needs_an_ended_run_is_greyed_while_it_is_live(screen, home):
         assert main.check_action("destroy_run", ()) is None
         assert main.check_action("rename_run", ()) is True
         assert main.check_action("start_again", ()) is True
-        await pilot.press("d", "n")
+        await pilot.press("d")
         assert pilot.app.screen is main
 
 
