@@ -13,6 +13,7 @@ from textual.widgets import Footer, Static
 
 from moat_tui.screen.models.chain_states import ChainState, ChainStates
 from moat_tui.screen.models.moments import plural
+from moat_tui.screen.models.pieces import shorten_path
 from moat_tui.screen.models.visible import visible
 from moat_tui.screen.models.welcome import terminal_title
 from moat_tui.screen.panes.audit import AuditPane
@@ -270,8 +271,9 @@ class Board(Screen[None]):
             text += f"   {self.machine_note}"
         if self._reading_problem:
             text += f"   ✗ {self._reading_problem}"
-        room = self.size.width - 2 - len(text) - len(app.home_label)
-        self.query_one("#title-bar", Static).update(Content(text + " " * max(3, room) + app.home_label))
+        room = max(0, self.size.width - 2 - len(text) - 3)
+        home = shorten_path(app.home_label, "", room) if room > 8 else ""
+        self.query_one("#title-bar", Static).update(Content(text + "   " + home.rjust(room)))
 
     def on_resize(self) -> None:
         self._retitle()

@@ -50,6 +50,15 @@ action by its name.
         ),
         Binding("3", "jump('grants')", "Grants", show=False, id="pane.grants", tooltip="Go to the grants"),
         Binding("4", "jump('audit')", "Audit", show=False, id="pane.audit", tooltip="Go to the audit chain"),
+        Binding(
+            "slash",
+            "filter_requests",
+            "Filter",
+            key_display="/",
+            show=False,
+            id="view.filter",
+            tooltip="Show some of the requests",
+        ),
         Binding("D", "open_doctor", "Doctor", show=False, id="doctor.open", tooltip="Is this machine ready?"),
         Binding(
             "X", "kill_run", "Kill", show=False, id="run.kill", tooltip="Kill the selected run; asks first"

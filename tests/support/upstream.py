@@ -458,12 +458,22 @@ def _certificate(
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
         )
+        .add_extension(_usage(ca=ca), critical=True)
     )
     if hosts:
         builder = builder.add_extension(
             x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False
         )
     return builder.sign(signer, hashes.SHA256())
+
+
+def _usage(*, ca: bool) -> x509.KeyUsage:
+    """Python's own TLS refuses an authority that does not say that it may sign certificates."""
+    others = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "crl_sign")
+    return x509.KeyUsage(
+        digital_signature=True, key_cert_sign=ca, encipher_only=False, decipher_only=False,
+        **dict.fromkeys(others, False),
+    )  # fmt: skip
 
 
 def _general_name(host: str) -> x509.GeneralName:
