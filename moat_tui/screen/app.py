@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import PurePath
@@ -58,6 +60,14 @@ class MoatApp(App[int]):
         Binding(
             "question_mark", "toggle_help", "Help", key_display="?", id="app.help", tooltip="Keys and help"
         ),
+        Binding(
+            "ctrl+z",
+            "suspend_process",
+            "Suspend",
+            show=False,
+            id="app.suspend",
+            tooltip="To the shell; `fg` comes back",
+        ),
         Binding("ctrl+t", "toggle_theme", "Theme", show=False, id="app.theme", tooltip="Dark or light"),
     ]
 
@@ -87,6 +97,9 @@ class MoatApp(App[int]):
         self.theme = wanted if wanted in self.available_themes else DARK.name
 
     def on_mount(self) -> None:
+        if not self.is_headless:
+            # Without this the terminal would be left as the screen had set it.
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit, 128 + signal.SIGTERM)
         self.call_after_refresh(self._settle)  # after the first picture
 
     def _settle(self) -> None:
@@ -104,8 +117,6 @@ class MoatApp(App[int]):
 
     @work(group="keymap", exit_on_error=False)
     async def _apply_keymap(self) -> None:
-        import asyncio
-
         from moat_tui.screen.keymap import all_places, usable_keymap
 
         places = await asyncio.to_thread(all_places)

@@ -24,6 +24,7 @@ EVERYWHERE = (
     Command("help: keys", "Show the keys of where you are", "app.toggle_help"),
     Command("view: dark or light", "Change between Moat's two themes", "app.toggle_theme"),
     Command("view: choose a theme", "All themes, the terminal's own colours among them", "app.change_theme"),
+    Command("app: suspend", "To the shell; `fg` comes back", "app.suspend_process"),
     Command("app: quit", "Leave; runs go on unless you say otherwise", "app.quit"),
 )
 ON_MAIN = (

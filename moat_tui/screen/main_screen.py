@@ -153,7 +153,7 @@ action by its name.
         try:
             self._started(await self._runs_desk.launch(request))
         except Exception as error:
-            self._open_start_form(request, "\n".join(explain(error)))
+            self._open_start_form(request, "✗ " + "\n".join(explain(error)))
 
     def action_stop_run(self) -> None:
         run = self._runs.current
