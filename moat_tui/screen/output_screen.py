@@ -37,6 +37,7 @@ _CUT = 16_000  # characters of one line that are looked at
 
 class OutputList(LineView["LogLine"]):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"output--found"}
+    margin = 1  # the bar of stderr
 
     def __init__(self) -> None:
         store: BoundedStore[LogLine] = BoundedStore(

@@ -89,7 +89,7 @@ class ChainWatch:
                 self._again, stamp, rest_until = False, None, 0.0
             if time.monotonic() >= rest_until:
                 began = time.monotonic()
-                worked = False
+                worked = failed = False
                 if run_id:
                     found: Stamp = EMPTY
                     try:
@@ -100,10 +100,11 @@ class ChainWatch:
                                 self._verify(run_id, seen) if found[0] is not None else self._absent(run_id)
                             )
                     except Exception as error:  # whatever is wrong with the file is what is to be shown
-                        worked = True
+                        worked = failed = True
                         self._deliver(ChainFailed(run_id, error))
-                    # A stamp taken before the check: what is written meanwhile is looked at next time.
-                    stamp = found
+                    # A stamp taken before the check: what is written meanwhile is looked at next time. What
+                    # kept it from being read may go away without any change of the file.
+                    stamp = None if failed else found
                 if worked or self._verify_another(run_id):
                     rest_until = time.monotonic() + max(REST, 10 * (time.monotonic() - began))
             self._wake.wait(LOOK_EVERY)

@@ -53,6 +53,7 @@ class LineView[Item](ScrollView, can_focus=True):
         Binding("left,h", "scroll_left", "Left", show=False, id="lines.left", tooltip="Scroll left"),
         Binding("right,l", "scroll_right", "Right", show=False, id="lines.right", tooltip="Scroll right"),
     ]
+    margin = 0  # cells at the left of a line that are not its text, and not copied
     ALLOW_MAXIMIZE = False  # the pane around it is what is enlarged
 
     class FollowChanged(Message):
@@ -335,6 +336,9 @@ class LineView[Item](ScrollView, can_focus=True):
         if start >= end:
             return strip
         style = self.screen.get_component_rich_style("screen--selection")
+        if not self.screen.get_component_styles("screen--selection").color.a:
+            # As in most themes: the text keeps its own colour. Rich has no transparent one.
+            style = Style(bgcolor=style.bgcolor)
         inside = Strip(
             [Segment(part.text, (part.style or Style.null()) + style) for part in strip.crop(start, end)]
         )
@@ -364,14 +368,12 @@ class LineView[Item](ScrollView, can_focus=True):
         places = range(max(0, first), min(last + 1, len(self.store), max(0, first) + MOST_SELECTED))
         if not places:
             return None
-        lines = [
-            "".join(part.text for part in self.segments(self.store[place], width)).rstrip()
-            for place in places
-        ]
-        if selection.end is not None and last == places[-1]:
-            lines[-1] = lines[-1][: selection.end.x]
-        if selection.start is not None and first == places[0]:
-            lines[0] = lines[0][selection.start.x :]
+        lines = []
+        for place in places:
+            text = "".join(part.text for part in self.segments(self.store[place], width)).rstrip()
+            start = selection.start.x if selection.start is not None and place == first else 0
+            end = selection.end.x if selection.end is not None and place == last else len(text)
+            lines.append(text[max(start, self.margin) : end])
         return "\n".join(lines), "\n"
 
     def selection_updated(self, selection: Selection | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from support.screen_home import ago, request, write_requests, write_run
 from support.waiting import screen_text, wait_for
 
 from engine import MoatError, RunInfo, RunState
+from engine.run.metadata import SupervisorLock
 from moat_tui.screen.panes.runs import RunsPane
 
 RUN = RunInfo("run_aaaa1111", "review", ago(minutes=4), RunState.RUNNING)
@@ -80,3 +82,71 @@ async def test_docker_is_dead_when_a_run_is_stopped(screen, home, face):
         await sees(pilot, "review was not stopped", "no Docker engine", "Start the daemon.")
         await pilot.press("x", "y")
         await wait_for(pilot, lambda: "● running" not in screen_text(pilot))
+
+
+@SIZES
+async def test_the_requests_are_cut_off_and_then_another_file(screen, home, size):
+    write_run(home, RUN)
+    write_requests(home, RUN.id, *(request(number) for number in range(1, 6)))
+    path = home.run(RUN.id) / "network.jsonl"
+    async with screen(size) as pilot:
+        await sees(pilot, "review", "85ms")
+        path.write_bytes(b"")
+        await wait_for(pilot, lambda: "85ms" not in screen_text(pilot))
+        write_requests(home, RUN.id, request(6))
+        await sees(pilot, "86ms")
+        other = path.with_name("other.jsonl")
+        other.write_bytes(msgspec.json.encode(request(7)) + b"\n" + msgspec.json.encode(request(8)) + b"\n")
+        other.replace(path)
+        await sees(pilot, "87ms", "88ms")
+        assert "86ms" not in screen_text(pilot)
+
+
+async def test_the_audit_log_cannot_be_read_for_a_while(screen, home, face, monkeypatch):
+    """It becomes readable again without any change of the file."""
+    write_run(home, msgspec.structs.replace(RUN, state=RunState.EXITED, exit_code=0))
+    write_chain(home, RUN.id, chain())
+    locked = threading.Event()
+    locked.set()
+    verify = face.verify
+
+    def refuse(*given):
+        if locked.is_set():
+            raise MoatError("database is locked")
+        return verify(*given)
+
+    monkeypatch.setattr(face, "verify", refuse)
+    async with screen((120, 40)) as pilot:
+        await sees(pilot, "could not be verified", "database is locked")
+        locked.clear()
+        await sees(pilot, "INTACT")
+
+
+async def test_nobody_answers_on_the_control_socket(screen, home, face, monkeypatch):
+    """The supervisor is there, as its lock tells, and its socket is gone."""
+    write_run(home, RUN)
+    lock = SupervisorLock(home, RUN.id)
+    async with screen((80, 24)) as pilot:
+        await sees(pilot, "● running")
+        await pilot.press("n")
+        await wait_for(pilot, lambda: pilot.app.focused and pilot.app.focused.id == "new-name")
+        pilot.app.focused.value = "better"
+        await pilot.press("enter")
+        await sees(pilot, "does not answer")
+        lock.release()
+        write_run(home, msgspec.structs.replace(RUN, state=RunState.INTERRUPTED))
+        await pilot.press("enter")
+        await sees(pilot, "review is now better.", "! interrupted")
+
+
+async def test_a_start_without_docker_keeps_the_form_until_it_is_back(screen, home, face, tmp_path):
+    write_run(home, msgspec.structs.replace(RUN, workspace=str(tmp_path), command=("true",)))
+    face.errors["start"] = [MoatError("no Docker engine answers", remedy="Start the daemon.")]
+    async with screen((80, 24)) as pilot:
+        await sees(pilot, "● running")
+        await pilot.press("r")
+        await sees(pilot, "Start a run")
+        await pilot.press("ctrl+s")
+        await sees(pilot, "✗ no Docker engine answers", "Start the daemon.", "true")
+        await pilot.press("ctrl+s")
+        await sees(pilot, "started-2")
