@@ -77,6 +77,9 @@ def moat(ctx: click.Context, no_ui: bool, read_only: bool) -> int:
         )
     if said.headless:
         errors.write_stderr(ctx.get_help() + "\n")
+        if not no_ui:
+            why = "TERM is dumb" if os.environ.get("TERM") == "dumb" else "stdin or stdout is no terminal"
+            errors.say(f"the screen cannot be opened here: {why}; the commands above work")
         return errors.USAGE
     from moat_tui.screen import run_screen
 

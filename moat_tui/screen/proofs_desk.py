@@ -29,6 +29,7 @@ class ProofsDesk:
         """Ask where to, and before something is replaced; then write the bundle."""
         from moat_tui.screen.dialogs.confirm import ConfirmDialog
         from moat_tui.screen.dialogs.file_path import FilePathDialog
+        from moat_tui.screen.dialogs.progress import GivenUp, with_progress
 
         given = default_name(run_name)
         replace = False
@@ -53,10 +54,13 @@ class ProofsDesk:
                 if not replace:
                     continue
             try:
-                data = await self._face.export(run_id)
+                data = await with_progress(self._app, "Reading the whole log…", self._face.export(run_id))
                 await asyncio.to_thread(write_whole, path, data, replace=replace)
             except FileExistsError:  # it has come meanwhile: ask about it
                 continue
+            except GivenUp:
+                self._app.notify("No proof bundle was written.", markup=False)
+                return
             except Exception as error:
                 report(self._app, "The proof bundle was not written", error)
                 return
@@ -70,6 +74,7 @@ class ProofsDesk:
     async def verify(self) -> None:
         """Ask for a file, and show what its verification says."""
         from moat_tui.screen.dialogs.file_path import FilePathDialog
+        from moat_tui.screen.dialogs.progress import GivenUp, with_progress
         from moat_tui.screen.dialogs.report import ReportDialog
 
         given = await self._app.push_screen_wait(
@@ -83,7 +88,10 @@ class ProofsDesk:
             return
         path = named_path(given)
         try:
-            verdict = await self._face.verify_file(path)
+            verdict = await with_progress(self._app, "Verifying the file…", self._face.verify_file(path))
+        except GivenUp:
+            self._app.notify("Verifying was cancelled; nothing is known from it.", markup=False)
+            return
         except Exception as error:
             report(self._app, "The file was not verified", error)
             return

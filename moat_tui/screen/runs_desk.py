@@ -76,6 +76,7 @@ class RunsDesk:
     async def destroy(self, run: RunInfo) -> None:
         """Ask, then remove all that is recorded about an ended run."""
         from moat_tui.screen.dialogs.confirm import ConfirmDialog
+        from moat_tui.screen.dialogs.progress import GivenUp, with_progress
 
         name = visible(run.name)
         text = (
@@ -85,7 +86,9 @@ class RunsDesk:
         if not await self._app.push_screen_wait(ConfirmDialog(f"Destroy {name}?", text, yes="Destroy")):
             return
         try:
-            await self._face.destroy(run.id)
+            await with_progress(self._app, f"Destroying {name}…", self._face.destroy(run.id))
+        except GivenUp:
+            self._app.notify(f"{name} may be half destroyed; do it again.", markup=False)
         except Exception as error:
             report(self._app, f"{name} was not destroyed", error)
         else:

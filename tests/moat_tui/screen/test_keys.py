@@ -20,6 +20,8 @@ from moat_tui.screen.dialogs.confirm import ConfirmDialog
 from moat_tui.screen.dialogs.file_path import FilePathDialog
 from moat_tui.screen.dialogs.help import HelpDialog
 from moat_tui.screen.dialogs.leave import LeaveDialog
+from moat_tui.screen.dialogs.progress import ProgressDialog
+from moat_tui.screen.dialogs.rename import RenameDialog
 from moat_tui.screen.dialogs.report import ReportDialog, ReportScroll
 from moat_tui.screen.dialogs.start_run import StartRunDialog
 from moat_tui.screen.doctor_screen import DoctorScreen
@@ -55,6 +57,8 @@ WINDOWS = (
     FilePathDialog,
     HelpDialog,
     LeaveDialog,
+    ProgressDialog,
+    RenameDialog,
     ReportDialog,
     ReportScroll,
     RequestDetail,

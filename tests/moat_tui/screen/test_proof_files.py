@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 import pytest
+from support.screen_home import ago, write_run
+from support.waiting import screen_text, wait_for
+from textual.widgets import Input
 
+from engine import RunInfo, RunState
 from moat_tui.screen.named_files import completed
 from moat_tui.screen.proof_files import default_name, write_whole
+
+RUN = RunInfo("run_aaaa1111", "review", ago(minutes=4), RunState.EXITED, exit_code=0)
 
 
 @pytest.mark.parametrize(
@@ -54,3 +61,37 @@ def test_names_complete_themselves(tmp_path):
     assert completed(f"{tmp_path}/nothing") is None
     assert completed(f"{tmp_path}/missing/x") is None
     assert completed("") is None
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_an_export_that_takes_long_says_so_and_can_be_given_up(
+    screen, home, face, tmp_path, monkeypatch, size
+):
+    write_run(home, RUN)
+    reading = asyncio.Event()
+
+    async def export(run_id):
+        await reading.wait()
+        return b"{}"
+
+    monkeypatch.setattr(face, "export", export)
+    target = tmp_path / "proof.json"
+    async with screen(size) as pilot:
+        await wait_for(pilot, lambda: "✓ exited" in screen_text(pilot))
+        await pilot.press("4", "enter")
+        await wait_for(pilot, lambda: "Audit of" in screen_text(pilot))
+        for last in ("escape", ""):
+            await pilot.press("x")
+            await wait_for(pilot, lambda: "Export the proof" in screen_text(pilot))
+            pilot.app.screen.query_one("#path", Input).value = str(target)
+            await pilot.press("enter")
+            await wait_for(pilot, lambda: "◌ Reading the whole log…" in screen_text(pilot))
+            assert not target.exists()
+            if last:
+                await pilot.press(last)
+                await wait_for(pilot, lambda: "No proof bundle was written." in screen_text(pilot))
+            else:
+                reading.set()
+                await wait_for(pilot, lambda: "Proof bundle written" in screen_text(pilot))
+                await wait_for(pilot, lambda: "Reading the whole" not in screen_text(pilot))
+        assert target.read_bytes() == b"{}"
