@@ -65,6 +65,9 @@ here, after asking, and says each step before it does it.
         self.app.theme_changed_signal.subscribe(self, lambda _: self.call_after_refresh(self._draw))
         self.action_check()
 
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._draw)
+
     # What is shown
 
     def _draw(self) -> None:
@@ -76,7 +79,8 @@ here, after asking, and says each step before it does it.
         else:
             head = summary(self._results)
         self.query_one("#doctor-summary", Static).update(text_of_lines(self, [head]))
-        checks = check_lines(self._results)
+        width = self.query_one("#doctor-scroll").size.width - 2  # and room for the scrollbar
+        checks = check_lines(self._results, max(0, width))
         self.query_one("#doctor-checks", Static).update(text_of_lines(self, checks))
         said: list[list[Piece]] = [[("▸ ", "info"), (line, PLAIN)] for line in self._said]
         self.query_one("#doctor-said", Static).update(text_of_lines(self, said))

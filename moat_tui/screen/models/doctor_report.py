@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,14 +18,21 @@ if TYPE_CHECKING:
 STATES: dict[str, Piece] = {"ok": ("✓ ok  ", "ok"), "warn": ("! warn", "warn"), "fail": ("✗ FAIL", "bad")}
 
 
-def check_lines(results: Sequence[CheckResult]) -> list[list[Piece]]:
-    """A line for each check, and the remedy below each that needs one."""
-    width = max((cell_len(visible(result.title)) for result in results), default=0)
+def check_lines(results: Sequence[CheckResult], width: int = 0) -> list[list[Piece]]:
+    """A line for each check, and the remedy below each that needs one.
+
+    width: of a line, in cells; a longer message goes on below itself. 0: never.
+    """
+    named = max((cell_len(visible(result.title)) for result in results), default=0)
     lines: list[list[Piece]] = []
     for result in results:
         mark = STATES[result.state.value]
-        title = (fit(visible(result.title), width), "strong")
-        lines.append([mark, ("  ", PLAIN), title, ("  ", PLAIN), (visible(result.message), PLAIN)])
+        title = (fit(visible(result.title), named), "strong")
+        begin = cell_len(mark[0]) + named + 4
+        message = visible(result.message)
+        folded = (textwrap.wrap(message, max(20, width - begin)) if width else []) or [message]
+        lines.append([mark, ("  ", PLAIN), title, ("  ", PLAIN), (folded[0], PLAIN)])
+        lines += [[(" " * begin, PLAIN), (text, PLAIN)] for text in folded[1:]]
         if result.state.value != "ok" and result.remedy:
             how = "F does this: " if result.fixable else "Remedy: "
             for place, text in enumerate(visible_lines(result.remedy)):

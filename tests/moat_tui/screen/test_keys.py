@@ -200,3 +200,30 @@ async def test_the_palette_runs_an_action(screen):
         await wait_for(pilot, lambda: "Go to the audit chain" in screen_text(pilot))
         await pilot.press("enter")
         await wait_for(pilot, lambda: pilot.app.focused and pilot.app.focused.id == "audit-entries")
+
+
+async def test_the_footer_follows_the_focus(screen, home, face):
+    write_run(home, RUN)
+    write_requests(home, RUN.id, request(1))
+    face.stored = [GrantInfo("github")]
+    wanted = {"2": "⏎ Detail", "3": "⏎ Show", "4": "⏎", "1": "⏎ Output"}
+    async with screen() as pilot:
+        await wait_for(pilot, lambda: "● running" in screen_text(pilot) and "1 grant" in screen_text(pilot))
+        for key, text in wanted.items():
+            await pilot.press(key)
+            await wait_for(pilot, lambda text=text: text in screen_text(pilot).splitlines()[-1])
+
+
+@pytest.mark.parametrize(("down", "up"), [("j", "k"), ("down", "up")])
+async def test_vim_keys_and_arrows_move_alike(screen, home, down, up):
+    for number in range(12):
+        write_run(home, RunInfo(f"run_{number:08x}", f"run-{number}", ago(minutes=number), RunState.EXITED))
+    async with screen((80, 24)) as pilot:
+        runs = pilot.app.screen.query_one(RunsPane)
+        await wait_for(pilot, lambda: runs.current and runs.current.name == "run-0")
+        await pilot.press(down, down, up)
+        await wait_for(pilot, lambda: runs.current.name == "run-1")
+        await pilot.press("G")
+        await wait_for(pilot, lambda: runs.current.name == "run-11")
+        await pilot.press("g")
+        await wait_for(pilot, lambda: runs.current.name == "run-0")

@@ -35,3 +35,9 @@ def test_the_whole_in_one_line():
     assert head_note([WARN, FAIL]) == "! doctor: 2 checks to look at (D)"
     assert can_fix([OK, WARN, FAIL])
     assert not can_fix([OK, WARN])
+
+
+def test_a_long_message_goes_on_below_itself():
+    results = [CheckResult("python", "Python", CheckState.OK, "Python 3.13.0 in /a/very/long/path/of/it")]
+    lines = ["".join(text for text, _ in line) for line in check_lines(results, 40)]
+    assert lines == ["✓ ok    Python  Python 3.13.0 in", " " * 16 + "/a/very/long/path/of/it"]
