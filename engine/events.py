@@ -60,6 +60,7 @@ class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     network: str = ""
     # What was asked for on the host, as it was said there; env as names only.
     env: tuple[str, ...] = ()
+    secrets: dict[str, str] = {}  # variable -> reference
     mounts: tuple[str, ...] = ()
     allow_hosts: tuple[str, ...] = ()
     without_grants: tuple[str, ...] = ()

@@ -285,6 +285,7 @@ def _first_info(spec: RunSpec, granted: Granted) -> RunInfo:
         keep=spec.keep,
         supervisor_pid=os.getpid(),
         env=tuple(spec.request.env),
+        secrets=spec.request.secrets,
         mounts=spec.request.mounts,
         allow_hosts=spec.request.allow_hosts,
         without_grants=spec.request.without_grants,

@@ -50,6 +50,7 @@ def like(run: RunInfo) -> RunRequest:
         profile=run.profile,
         interactive=run.interactive,
         keep=run.keep,
+        secrets=run.secrets,
         mounts=run.mounts,
         allow_hosts=run.allow_hosts,
         without_grants=run.without_grants,

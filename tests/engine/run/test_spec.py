@@ -40,6 +40,7 @@ def test_a_grant_cannot_be_given_and_left_out(tmp_path, asking):
 async def test_what_was_asked_for_is_kept_for_the_next_time_without_values(one_run):
     run = one_run(
         env={"TOKEN": "s3cr3t-value"},
+        secrets={"KEY": "env://NAME"},
         mounts=(".:/data:ro",),
         allow_hosts=("pypi.org",),
         without_grants=("github",),
@@ -50,5 +51,6 @@ async def test_what_was_asked_for_is_kept_for_the_next_time_without_values(one_r
     run.engine.end(0)
     info = await run.result()
     assert (info.env, info.mounts, info.allow_hosts) == (("TOKEN",), (".:/data:ro",), ("pypi.org",))
+    assert info.secrets == {"KEY": "env://NAME"}
     assert (info.without_grants, info.connect_to) == (("github",), ("a.test:443:127.0.0.1:8443",))
     assert b"s3cr3t" not in (run.home.run(run.id) / "metadata.json").read_bytes()
