@@ -38,6 +38,7 @@ ALARM_FOR = 20.0  # seconds
 class Board(Screen[None]):
     """run_id: selected at first. Three threads read; what they find arrives here as messages."""
 
+    AUTO_FOCUS = ""  # the welcome has nothing to focus, and the panes behind it must not get the keys
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [  # noqa: RUF012 - as Textual declares it
         (0, "-narrow"),
         (100, "-medium"),
@@ -77,9 +78,10 @@ class Board(Screen[None]):
         self._select_run("")
         if self._first_run:
             self._runs.select(self._first_run)
-        self._runs.table.focus()
         self._seems_new = not self._first_run and app.face.is_new()
         self._greet()
+        if not self.has_class("-first"):
+            self._runs.table.focus()
         # After the first paint: what the threads import must not delay it.
         self.call_after_refresh(self._begin)
 

@@ -22,8 +22,8 @@ RUNTIMES = (
 )
 SANDBOXES = (
     (AS_CONFIGURED, "as agent.yaml says"),
-    ("on", "on: gVisor"),
     ("off", "off: no gVisor"),
+    ("on", "on: gVisor"),
 )
 
 

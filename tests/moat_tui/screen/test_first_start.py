@@ -36,9 +36,11 @@ async def test_the_first_picture_is_the_welcome_and_never_empty_panes(screen, fa
         try:
             assert "Welcome to Moat" in screen_text(pilot)
             assert "1 Runs" not in screen_text(pilot)
-            assert "Output" not in screen_text(pilot)  # nor the keys of a pane that is not there
         finally:
             go_on.set()
+        await wait_for(pilot, lambda: "0 runs" in screen_text(pilot))
+        await wait_for(pilot, lambda: "Help" in screen_text(pilot).splitlines()[-1])
+        assert "Output" not in screen_text(pilot)  # nor the keys of a pane that is not there
     write_run(home, RUN)
     async with screen((80, 24)) as pilot:
         assert "Welcome to Moat" not in screen_text(pilot)

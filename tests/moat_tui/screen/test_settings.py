@@ -85,7 +85,7 @@ async def test_the_theme_is_remembered(screen, home, face, monkeypatch):
     home.write(home.config_file, b"theme: moat-light\n")
     async with screen(settings=load_settings(home)) as pilot:
         assert pilot.app.theme == "moat-light"
-        await wait_for(pilot, lambda: "No runs yet" in screen_text(pilot))
+        await wait_for(pilot, lambda: "0 runs" in screen_text(pilot))
         await pilot.press("ctrl+t")
         await wait_for(pilot, lambda: load_host_config(home).theme == "moat-dark")
 
