@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from engine.run.audit_view import audit_pages as audit_pages
     from engine.run.audit_view import audit_place as audit_place
     from engine.run.audit_view import verify_bundle_file as verify_bundle_file
+    from engine.run.joining import attach_run as attach_run
+    from engine.run.joining import exec_in_run as exec_in_run
     from engine.run.library import audit_entries as audit_entries
     from engine.run.library import export_bundle as export_bundle
     from engine.run.library import find_run as find_run
@@ -101,6 +103,7 @@ _HOMES = {
     "engine.run.audit_view": (
         "audit_counts", "audit_newest", "audit_page", "audit_pages", "audit_place", "verify_bundle_file",
     ),
+    "engine.run.joining": ("attach_run", "exec_in_run"),
     "engine.run.library": ("audit_entries", "export_bundle", "find_run", "list_runs", "verify_run"),
     "engine.run.lifecycle": ("clean", "destroy_run", "reap", "run_attached", "start_detached", "stop_run"),
     "engine.run.open_file": ("OpenView", "read_open"),

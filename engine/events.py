@@ -100,16 +100,29 @@ class LogLine(msgspec.Struct, frozen=True):
 
 
 class ControlRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line to a run's `control.sock`. op: `ping`, `stop`, `kill`, `rename` (to `name`)."""
+    """One line to a run's `control.sock`. op: `ping`, `stop`, `kill`, `rename` (to `name`), `exec`, `attach`.
+
+    The last two turn the connection into a session once they are answered (engine/run/frames.py), and the
+    rest is theirs. command: empty is a shell. height, width: of the terminal, in characters.
+    """
 
     op: str
     name: str = ""
+    command: tuple[str, ...] = ()
+    stdin: bool = False
+    tty: bool = False
+    term: str = ""  # TERM where the person sits
+    height: int = 0
+    width: int = 0
 
 
 class ControlReply(msgspec.Struct, frozen=True, omit_defaults=True):
     ok: bool
     error: str = ""
+    detail: str = ""
+    remedy: str = ""
     state: str = ""
+    tty: bool = False  # the session's program has a terminal
 
 
 class GrantState(StrEnum):

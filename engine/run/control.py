@@ -1,6 +1,7 @@
 """A run's control socket: one JSON line asks, one JSON line answers.
 
-Viewers read files; this is only for acting. The socket lies in the run's private directory and is
+Viewers read files; this is only for acting. What asks for a session (SESSIONS) goes on talking over the same
+connection after the answer, in frames. The socket lies in the run's private directory and is
 itself 0600, so whoever can reach it already is the user.
 """
 
@@ -10,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 
@@ -20,16 +21,26 @@ from engine.home import Home
 from engine.run.socket_path import short_path
 
 CONTROL = "control.sock"
+SESSIONS = frozenset({"exec", "attach"})  # requests that a `converse` answers
 
-_REQUEST_LIMIT = 4096  # bytes; a request is one short line
+type Converse = Callable[[ControlRequest, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+_REQUEST_LIMIT = 256 * 1024  # bytes; a request is one line, and may hold a command
 _READ_TIMEOUT = 5.0  # seconds a client may take to send it
 
 
 @contextlib.asynccontextmanager
 async def serve_control(
-    home: Home, run_id: str, answer: Callable[[ControlRequest], ControlReply]
+    home: Home,
+    run_id: str,
+    answer: Callable[[ControlRequest], ControlReply],
+    converse: Converse | None = None,
 ) -> AsyncIterator[None]:
-    """Answer requests with `answer` until left; then the socket is removed."""
+    """Answer requests with `answer` until left; then the socket is removed.
+
+    converse: answers a request for a session and holds it. It raises nothing but what a lost client raises,
+    and whoever gave it ends the sessions that are open.
+    """
     path = home.check(home.run(run_id) / CONTROL)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -37,11 +48,14 @@ async def serve_control(
             async with asyncio.timeout(_READ_TIMEOUT):
                 line = await reader.readline()
             try:
-                reply = answer(msgspec.json.decode(line, type=ControlRequest))
+                request = msgspec.json.decode(line, type=ControlRequest)
             except msgspec.MsgspecError:
-                reply = ControlReply(ok=False, error="not a request")
-            writer.write(msgspec.json.encode(reply) + b"\n")
-            await writer.drain()
+                await send_reply(writer, ControlReply(ok=False, error="not a request"))
+                return
+            if converse is not None and request.op in SESSIONS:
+                await converse(request, reader, writer)
+            else:
+                await send_reply(writer, answer(request))
         except (TimeoutError, OSError, ValueError):
             pass  # a client that went away or sent nonsense; the run does not care
         finally:
@@ -67,8 +81,22 @@ async def serve_control(
             os.unlink(path)
 
 
+async def send_reply(writer: asyncio.StreamWriter, reply: ControlReply) -> None:
+    writer.write(msgspec.json.encode(reply) + b"\n")
+    await writer.drain()
+
+
 async def ask(home: Home, run_id: str, request: ControlRequest, timeout: float = 5.0) -> ControlReply:
     """Send one request to a live run. Raises RunStateError when nobody answers."""
+    reply, _, writer = await open_talk(home, run_id, request, timeout)
+    writer.close()
+    return reply
+
+
+async def open_talk(
+    home: Home, run_id: str, request: ControlRequest, timeout: float
+) -> tuple[ControlReply, asyncio.StreamReader, asyncio.StreamWriter]:
+    """As `ask`, and the connection stays open, for the caller to close."""
     path = home.check(home.run(run_id) / CONTROL)
     try:
         async with asyncio.timeout(timeout):
@@ -77,9 +105,10 @@ async def ask(home: Home, run_id: str, request: ControlRequest, timeout: float =
             try:
                 writer.write(msgspec.json.encode(request) + b"\n")
                 await writer.drain()
-                return msgspec.json.decode(await reader.readline(), type=ControlReply)
-            finally:
+                return msgspec.json.decode(await reader.readline(), type=ControlReply), reader, writer
+            except BaseException:
                 writer.close()
+                raise
     except (OSError, TimeoutError, ValueError, msgspec.MsgspecError) as error:
         raise RunStateError(
             f"run {run_id} does not answer on its control socket",

@@ -86,9 +86,13 @@ def _raw(fd: int | None) -> Iterator[None]:
     import tty
 
     before = termios.tcgetattr(fd)
+    loop = asyncio.get_running_loop()
     tty.setraw(fd, termios.TCSADRAIN)
+    # Whoever stopped us (kill -TSTP, from elsewhere) and brings us back has used the terminal meanwhile.
+    loop.add_signal_handler(signal.SIGCONT, lambda: tty.setraw(fd, termios.TCSADRAIN))
     try:
         yield
     finally:
+        loop.remove_signal_handler(signal.SIGCONT)
         with contextlib.suppress(termios.error):  # the terminal was closed under us
             termios.tcsetattr(fd, termios.TCSADRAIN, before)

@@ -31,9 +31,10 @@ async def run_attached(
     notice: Callable[[str], None],
     on_running: Callable[[RunInfo], None] = lambda info: None,
 ) -> RunInfo:
-    """A run's whole life in this process. SIGINT, SIGTERM and SIGHUP stop it; another SIGINT kills it.
+    """A run's whole life in this process. SIGINT, SIGTERM and SIGHUP stop it; SIGQUIT kills it.
 
-    Raises MoatError for what a person can mend; then nothing of the run is left running.
+    Another SIGINT kills it too. Raises MoatError for what a person can mend; then nothing of the run is left
+    running.
     """
     import gc
 
@@ -50,7 +51,9 @@ async def run_attached(
         from engine.run.prepare import prepare
 
         supervisor = await prepare(home, request, io, notice, running)
-        with _signals(supervisor.interrupt, supervisor.request_stop):
+        with _signals(
+            supervisor.interrupt, supervisor.request_stop, lambda: supervisor.request_stop(kill=True)
+        ):
             return await supervisor.run(_docker)
     finally:
         gc.unfreeze()
@@ -59,9 +62,12 @@ async def run_attached(
 
 
 @contextlib.contextmanager
-def _signals(interrupt: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
+def _signals(
+    interrupt: Callable[[], None], stop: Callable[[], None], kill: Callable[[], None]
+) -> Iterator[None]:
     loop = asyncio.get_running_loop()
-    handlers = {signal.SIGINT: interrupt, signal.SIGTERM: stop}
+    # A ctrl-\ would end this process at once and leave the container and the terminal as they are.
+    handlers = {signal.SIGINT: interrupt, signal.SIGTERM: stop, signal.SIGQUIT: kill}
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup moat run` outlives its terminal
         handlers[signal.SIGHUP] = stop
     for number, handler in handlers.items():

@@ -44,7 +44,7 @@ class RunRecords:
         self._logs = LineFile(home, self._directory / LOGS)
         self._network = LineFile(home, self._directory / NETWORK)
         self._open = OpenFile(home, run_id)
-        masker = Masker(secrets)
+        self.masker = masker = Masker(secrets)
         self._splitters = {
             stream: LineSplitter(masker.mask, masker.longest) for stream in ("stdout", "stderr")
         }
@@ -56,11 +56,7 @@ class RunRecords:
 
     async def credential(self, grant: str, action: str, host: str) -> None:
         """Durable on return; raises AuditGateClosed, and then the proxy sends nothing."""
-        try:
-            await self._audit.append(credential(grant, action, host))
-        except AuditGateClosed as error:
-            self._say_gate(error)
-            raise
+        await self.commit(credential(grant, action, host))
         self._used(grant)
 
     def _used(self, grant: str) -> None:
@@ -116,6 +112,14 @@ class RunRecords:
         self._logs.append(*(LogLine(ts=now, line=line, stream=stream) for line in lines))
         for text in _entries(lines):
             await self.note(console(text))
+
+    async def commit(self, entry: EntryData) -> None:
+        """Durable on return; raises AuditGateClosed, and then what it records may not happen."""
+        try:
+            await self._audit.append(entry)
+        except AuditGateClosed as error:
+            self._say_gate(error)
+            raise
 
     async def note(self, entry: EntryData) -> None:
         """Accepted in order, durable soon. A closed gate is said once; the gate itself stops credentials."""

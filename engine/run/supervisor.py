@@ -23,7 +23,7 @@ from engine.errors import AuditError, ContainerFailed, HomeError, MoatError
 from engine.events import ControlReply, ControlRequest, RunInfo, RunState, timestamp
 from engine.home import Home
 from engine.run.carry import Carrier
-from engine.run.control import serve_control
+from engine.run.control import send_reply, serve_control
 from engine.run.injections import Granted
 from engine.run.interactive import joined
 from engine.run.launch import Launched, launch
@@ -31,6 +31,7 @@ from engine.run.library import AUDIT_DB
 from engine.run.metadata import SupervisorLock, write_metadata
 from engine.run.names import check_run_name
 from engine.run.records import RunRecords
+from engine.run.sessions import Sessions
 from engine.run.spec import RunSpec
 from engine.run.terminal import AgentIO
 from engine.runtimes import Runtime
@@ -66,6 +67,7 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._kill = asyncio.Event()
         self._unwritten_said = False
+        self._sessions: Sessions | None = None
         self.info = _first_info(spec, granted)
 
     def request_stop(self, *, kill: bool = False) -> None:
@@ -110,7 +112,7 @@ class Supervisor:
                 await log.append(policy("run", "start", "allow", message=_given(self._spec)))
                 for name, reference in self._granted.secrets.references.items():
                     await log.append(secret(name, reference.backend))  # before any of them can leave
-                async with serve_control(self._home, self._spec.id, self._answer):
+                async with serve_control(self._home, self._spec.id, self._answer, self._converse):
                     return await self._life(log, records, connect)
             except BaseException as error:
                 failure = _first_moat_error(error)
@@ -144,8 +146,10 @@ class Supervisor:
                 container_id=launched.container.id,
                 network=f"moat-{self._spec.id}",
             )
+            sessions = await made.enter_async_context(Sessions(self._spec, launched, records, self._notice))
+            self._sessions = sessions
             self._on_running(self.info)
-            return await self._until_exit(records, launched)
+            return await self._until_exit(records, launched, sessions)
 
     async def _stopped_early(self, records: RunRecords) -> _Ending:
         await records.note(container("stopped", reason="before the agent started"))
@@ -169,10 +173,10 @@ class Supervisor:
             raise
         return None if working.cancelled() else working.result()
 
-    async def _until_exit(self, records: RunRecords, launched: Launched) -> _Ending:
+    async def _until_exit(self, records: RunRecords, launched: Launched, sessions: Sessions) -> _Ending:
         """Carry output (and input) until the agent has ended and everything it printed is through."""
         attachment = launched.attachment
-        carrier = Carrier(attachment, self._io, records.output, self._notice)
+        carrier = Carrier(attachment, self._io, sessions.output, self._notice)
         terminal = (
             joined(self._io, attachment.write, attachment.close_stdin, launched.container.resize)
             if self._spec.interactive
@@ -183,6 +187,7 @@ class Supervisor:
             obeying = group.create_task(self._obey(launched, carrier))
             async with terminal:
                 code = await launched.container.wait()
+            sessions.agent_ended(code)
             obeying.cancel()
             stopped, ended_at = self._stop.is_set(), timestamp()
             await launched.proxy.close()  # its token ends with the agent, however long the reader takes
@@ -237,6 +242,14 @@ class Supervisor:
             return ControlReply(ok=False, error=error.what, state=self.info.state)
         self.info = renamed
         return ControlReply(ok=True, state=self.info.state)
+
+    async def _converse(
+        self, request: ControlRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        if self._sessions is not None:
+            await self._sessions.converse(request, reader, writer)
+        else:
+            await send_reply(writer, ControlReply(ok=False, error=f"run {self._spec.name} is still starting"))
 
     async def _remove(self, engine: Runtime) -> None:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.runtimes.base import Attachment, Container, Runtime
+from engine.runtimes.base import Attachment, Container, Exec, Runtime
 from engine.runtimes.detect import HostFacts, choose_runtime
 from engine.runtimes.reach import PROXY_HOST, ProxyReach, container_user, proxy_reach
 from engine.runtimes.sandbox import choose_sandbox
@@ -18,6 +18,7 @@ from engine.runtimes.spec import (
     Bind,
     ContainerSpec,
     EngineInfo,
+    ExecSpec,
     Leftover,
     Network,
     PlacedFile,
@@ -40,6 +41,8 @@ __all__ = [
     "ContainerSpec",
     "DockerRuntime",
     "EngineInfo",
+    "Exec",
+    "ExecSpec",
     "HostFacts",
     "Leftover",
     "Network",

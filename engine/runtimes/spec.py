@@ -81,6 +81,20 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = {}
 
 
+class ExecSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A command to run in a live container, with the container's own user, directory and environment.
+
+    env: variables on top of the container's. mark: NAME=VALUE that no other process there has in its
+    environment; by it the command and what it starts are found again when they get a signal.
+    """
+
+    command: tuple[str, ...]
+    mark: str
+    env: Mapping[str, str] = {}
+    stdin: bool = True
+    tty: bool = False
+
+
 class EngineInfo(msgspec.Struct, frozen=True):
     """The engine that answered. `platform` "desktop": its containers live in a virtual machine of its own."""
 

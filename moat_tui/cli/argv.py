@@ -54,6 +54,9 @@ def check_text(argv: Sequence[str]) -> None:
             raise engine.UsageError(f"argument {position} is not valid UTF-8") from None
 
 
+_WITH_COMMAND = ("run", "exec")
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called.
 
@@ -82,10 +85,10 @@ class LazyGroup(click.Group):
         said = ctx.find_object(Invocation)
         if said is not None:
             said.name = name or said.name
-            if said.command is not None and name != "run":
+            if said.command is not None and name not in _WITH_COMMAND:
                 raise engine.UsageError(
                     f"moat {name} takes no command after --",
-                    remedy="Only moat run does: moat run [PATH] -- COMMAND",
+                    remedy="Only moat run and moat exec do: moat run [PATH] -- COMMAND",
                 )
         return name, command, rest
 

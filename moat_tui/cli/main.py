@@ -15,6 +15,8 @@ from moat_tui.cli.output import is_terminal, prepare_streams
 
 _COMMANDS = {
     "run": "moat_tui.cli.run:run",
+    "exec": "moat_tui.cli.session:exec_command",
+    "attach": "moat_tui.cli.session:attach",
     "list": "moat_tui.cli.inspect:list_command",
     "logs": "moat_tui.cli.inspect:logs",
     "trace": "moat_tui.cli.inspect:trace",
@@ -73,7 +75,7 @@ def moat(ctx: click.Context, no_ui: bool, read_only: bool) -> int:
         return errors.OK
     if said.command is not None:
         raise engine.UsageError(
-            "a command after -- needs `run` before it", remedy="Say: moat run [PATH] -- COMMAND"
+            "a command after -- needs `run` or `exec` before it", remedy="Say: moat run [PATH] -- COMMAND"
         )
     if said.headless:
         errors.write_stderr(ctx.get_help() + "\n")

@@ -49,7 +49,12 @@ class _RunCommand(click.Command):
               help="Set a variable to a secret: op://…, ssm://… or env://…. Repeatable.")  # fmt: skip
 @click.option("-m", "--mount", "mounts", multiple=True, metavar="SRC:DST[:ro]",
               help="Also mount SRC, relative to PATH. Repeatable.")  # fmt: skip
-@click.option("-i", "--interactive", is_flag=True, help="Attach this terminal to the agent.")
+@click.option(
+    "-i",
+    "--interactive",
+    is_flag=True,
+    help="Attach this terminal to the agent; with -d, let terminals attach later.",
+)
 @click.option("-d", "--detach", is_flag=True, help="Print the run's id and leave it running.")
 @click.option(
     "--image", default="", metavar="IMAGE", help="Container image.  [default: debian:bookworm-slim]"
@@ -109,8 +114,6 @@ def run(
         raise engine.UsageError("run takes one PATH before the command", remedy=_SAY_WHERE)
     if said.command == ():
         raise engine.UsageError("there is no command after --", remedy=_SAY_WHERE)
-    if interactive and detach:
-        raise engine.UsageError("--interactive and --detach exclude each other")
     if as_json and not detach:
         raise engine.UsageError("--json needs --detach: the agent's own output is on stdout otherwise")
     request = engine.RunRequest(
@@ -121,7 +124,8 @@ def run(
         env=environment(env),
         secrets=dict(map(engine.parse_secret_pair, secrets)),
         interactive=interactive,
-        tty=output.is_terminal(0) and output.is_terminal(1),
+        # A detached agent gets its terminal now, and whoever attaches brings the other end.
+        tty=detach or (output.is_terminal(0) and output.is_terminal(1)),
         policy=policy or "",
         upstream_ca=os.path.abspath(upstream_ca) if upstream_ca else "",
         person=person_there(),
@@ -193,7 +197,10 @@ def _detached(home: engine.Home, request: engine.RunRequest, *, as_json: bool) -
     if info.state == engine.RunState.FAILED:
         say(f"error: {info.error or 'the run failed'}")
         return MOAT_FAILED
-    say(f"{info.name} is {info.state}; follow it: moat logs -f {info.id}; stop it: moat stop {info.id}")
+    follow = (
+        f"attach to it: moat attach {info.id}" if info.interactive else f"follow it: moat logs -f {info.id}"
+    )
+    say(f"{info.name} is {info.state}; {follow}; stop it: moat stop {info.id}")
     return OK
 
 

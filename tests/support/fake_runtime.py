@@ -29,6 +29,8 @@ class FakeRuntime:
         self.stop_ends_it = True
         self.end_waits_for_output = False
         self.spec = None
+        self.execs = []
+        self.sizes = []
 
     async def step(self, name):
         self.calls.append(name)
@@ -129,7 +131,12 @@ class FakeContainer:
         self._engine.containers.clear()
 
     async def resize(self, height, width):
-        pass
+        self._engine.sizes.append((height, width))
+
+    async def exec(self, spec):
+        await self._engine.step("exec")
+        self._engine.execs.append(FakeExec(spec))
+        return self._engine.execs[-1]
 
     async def out_of_memory(self):
         return False
@@ -162,3 +169,36 @@ class FakeAttachment:
 
     async def close(self):
         self.open = False
+
+
+class FakeExec(FakeAttachment):
+    """A command that ends when `finish` is called, or when it is hung up."""
+
+    def __init__(self, spec):
+        super().__init__()
+        self.spec = spec
+        self.open = True
+        self.sizes = []
+        self.signals = asyncio.Queue()
+        self.reads = asyncio.Event()  # until it is set, the command takes no input
+        self.reads.set()
+        self._code = asyncio.get_running_loop().create_future()
+
+    def finish(self, code):
+        self._code.set_result(code)
+        self.feed(None)
+
+    async def write(self, data):
+        await self.reads.wait()
+        await super().write(data)
+
+    async def resize(self, height, width):
+        self.sizes.append((height, width))
+
+    async def signal(self, name):
+        self.signals.put_nowait(name)
+        if name == "HUP":
+            self.finish(129)
+
+    async def wait(self):
+        return await self._code

@@ -1,4 +1,4 @@
-"""An agent's standard streams, over the connection that Docker gives away on `attach`.
+"""Standard streams over the connection that Docker gives away on `attach` and on the start of an `exec`.
 
 By hand and not with aiodocker's Stream (0.27), which cannot close an agent's input without closing its
 output too (`cat | wc` never ends), asks for the container's description before every attach, and holds
@@ -129,18 +129,23 @@ class Attachment:
 
 async def open_attachment(address: str, api: str, container: str, *, stdin: bool, tty: bool) -> Attachment:
     """Attach to a container at the engine behind `address` ("unix:///path" or "tcp://host:port")."""
+    return await open_streams(address, attach_request(api, container, stdin=stdin), "container", tty=tty)
+
+
+async def open_streams(address: str, request: bytes, whose: str, *, tty: bool) -> Attachment:
+    """Send a request that Docker answers by giving the connection away. whose: for messages."""
     try:
         async with asyncio.timeout(OPEN_TIMEOUT):
             reader, writer = await _open(address)
             try:
-                writer.write(attach_request(api, container, stdin=stdin))
-                await _expect_upgrade(reader)
+                writer.write(request)
+                await _expect_upgrade(reader, whose)
             except BaseException:
                 writer.close()
                 raise
     except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError) as error:
         raise RuntimeUnavailable(
-            "Docker did not hand over the container's streams",
+            f"Docker did not hand over the {whose}'s streams",
             detail=str(error) or type(error).__name__,
             remedy=START_DAEMON,
         ) from error
@@ -151,10 +156,16 @@ def attach_request(api: str, container: str, *, stdin: bool) -> bytes:
     query = urlencode(
         {"stream": 1, "stdout": 1, "stderr": 1, "stdin": int(stdin), "logs": 0, "detachKeys": _NO_DETACH_KEYS}
     )
-    return (
-        f"POST /{api}/containers/{container}/attach?{query} HTTP/1.1\r\n"
-        "Host: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n"
-    ).encode("ascii")
+    return upgrade_request(f"/{api}/containers/{container}/attach?{query}")
+
+
+def upgrade_request(target: str, body: bytes = b"") -> bytes:
+    """A POST of `body`, which is JSON or nothing, that asks for the connection itself."""
+    head = (
+        f"POST {target} HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode("ascii") + body
 
 
 async def _open(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -164,9 +175,9 @@ async def _open(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWrite
     return await asyncio.open_connection(parts.hostname, parts.port or 2375, limit=READ_SIZE)
 
 
-async def _expect_upgrade(reader: asyncio.StreamReader) -> None:
+async def _expect_upgrade(reader: asyncio.StreamReader, whose: str) -> None:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     status = head.split(" ", 2)[1]
     if status not in ("101", "200"):  # 200 is what engines say that do not upgrade but hijack all the same
         body = (await reader.read(4096)).decode(errors="replace")
-        raise explain("hand over the container's streams", int(status) if status.isdigit() else 0, body)
+        raise explain(f"hand over the {whose}'s streams", int(status) if status.isdigit() else 0, body)

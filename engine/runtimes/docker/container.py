@@ -12,8 +12,9 @@ from aiodocker.containers import DockerContainer
 from engine.runtimes.docker.attach import Attachment, open_attachment
 from engine.runtimes.docker.body import container_body, refuse_engine_socket, refuse_moved
 from engine.runtimes.docker.client import ASK_TIMEOUT, Client
+from engine.runtimes.docker.exec import Exec, open_exec
 from engine.runtimes.docker.files import place_files
-from engine.runtimes.spec import ContainerSpec
+from engine.runtimes.spec import ContainerSpec, ExecSpec
 
 ENGINE_SOCKETS = ("/var/run/docker.sock", "/run/containerd/containerd.sock")
 
@@ -44,6 +45,10 @@ class Container:
         refuse_moved(self._spec.binds)
         async with self._client.asking("start the container", image=self._spec.image):
             await self._docker.start()
+
+    async def exec(self, spec: ExecSpec) -> Exec:
+        """Start a command beside the agent, as its user, in its directory and with its environment."""
+        return await open_exec(self._client, self._docker, spec)
 
     async def wait(self) -> int:
         """The agent's exit code, however long it takes; 128 + n when signal n ended it. Only after start."""

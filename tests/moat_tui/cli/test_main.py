@@ -1,6 +1,6 @@
 import pytest
 
-COMMANDS = ["run", "list", "logs", "trace", "audit", "stop", "destroy", "grant", "revoke"]
+COMMANDS = ["run", "exec", "attach", "list", "logs", "trace", "audit", "stop", "destroy", "grant", "revoke"]
 COMMANDS += ["doctor", "clean", "version"]
 
 
@@ -38,7 +38,7 @@ def test_help_lists_every_command(moat, capsys):
         (["list", "--foo"], "No such option '--foo'."),
         (["list", "x"], "Got unexpected extra argument (x)"),
         (["logs", "-n", "-1"], "Invalid value for '-n' / '--lines'"),
-        (["--", "true"], "a command after -- needs `run` before it"),
+        (["--", "true"], "a command after -- needs `run` or `exec` before it"),
         (["list", "--", "true"], "moat list takes no command after --"),
         (["list\x1b[2J"], "No such command 'list\\x1b[2J'"),
     ],

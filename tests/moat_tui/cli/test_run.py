@@ -86,7 +86,6 @@ def test_the_profile_may_come_from_the_environment(moat, asked, monkeypatch):
         ([".", "sh", "-c", "x"], "goes after --"),
         ([".", "sh", "x"], "goes after --"),
         (["--"], "no command after --"),
-        (["-i", "-d"], "exclude each other"),
         (["--json"], "needs --detach"),
         (["--policy", "open"], "'strict'"),
         (["-e", f"={SECRET}"], "has no name"),
