@@ -67,13 +67,9 @@ class RunRecords:
 
     async def ssh(self, event: SshEvent) -> None:
         """Durable on return; raises AuditGateClosed, and then nothing is listed or signed."""
-        try:
-            await self._audit.append(
-                ssh(event.action, host=event.host, fingerprint=event.fingerprint, error=event.error)
-            )
-        except AuditGateClosed as error:
-            self._say_gate(error)
-            raise
+        await self.commit(
+            ssh(event.action, host=event.host, fingerprint=event.fingerprint, error=event.error)
+        )
         if event.action == SIGN_ALLOWED:
             self._used(PREFIX + event.host)
 

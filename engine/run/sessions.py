@@ -37,6 +37,7 @@ UNKNOWN = -1  # the exit code of a command that the run's end or its container t
 _MOST = 32  # sessions at a time
 _MARK = "MOAT_EXEC_ID"
 _LAST_WORDS = 3.0  # seconds that sessions have, once their program ended, to tell their terminals
+_SEEN = 0.1  # seconds between two sizes; a program that learns of both at once sees no change
 _FIRST_SIZE = (24, 80)
 _HANG_UP = 3.0  # seconds a command that was hung up may take until its exit code is given up
 _TERM = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")
@@ -157,6 +158,7 @@ class Sessions:
         if self._spec.tty and request.height > 0 and request.width > 0:
             with contextlib.suppress(RuntimeFailure):
                 await self._container.resize(request.height + 1, request.width + 1)
+                await asyncio.sleep(_SEEN)
                 await self._container.resize(request.height, request.width)
 
     # A command beside the agent

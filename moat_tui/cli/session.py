@@ -51,7 +51,7 @@ def exec_command(said: Invocation, run: str, interactive: bool, tty: bool | None
     reap(said.home)
     found = engine.find_run(said.home, run)
     terminal = there if tty is None else tty
-    if terminal and said.command is None:
+    if terminal and said.command is None and output.is_terminal(2):
         say(f"a shell in {found.name} ({found.id}); to come back: exit, or ctrl-d")
     io, stdout = _streams(terminal=terminal)
     code = asyncio.run(
@@ -79,7 +79,7 @@ def attach(said: Invocation, run: str) -> int:
     reap(said.home)
     found = engine.find_run(said.home, run)
     terminal = output.is_terminal(0) and output.is_terminal(1)
-    if terminal and found.interactive and not found.state.ended:
+    if terminal and output.is_terminal(2) and found.interactive and not found.state.ended:
         say(f"attached to {found.name} ({found.id}); to leave it running: ctrl-p ctrl-q")
     io, stdout = _streams(terminal=terminal)
     code = asyncio.run(engine.attach_run(said.home, found.id, io, os.environ, notice=say))

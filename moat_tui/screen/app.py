@@ -16,6 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from moat_tui.screen.engine_face import EngineFace
+from moat_tui.screen.handover import Handover
 from moat_tui.screen.models.messages import ShowAuditEntry
 from moat_tui.screen.models.pieces import shorten_path
 from moat_tui.screen.models.visible import visible
@@ -87,6 +88,7 @@ class MoatApp(App[int]):
         self.read_only = read_only or self._settings.read_only
         self.face = refusing_changes(face) if self.read_only else face
         self.clock = clock
+        self.handover = Handover()
         self._window_title = ""
         self.home_label = shorten_path(home_label, os.path.expanduser("~"))
         self._first_run = run_id

@@ -30,6 +30,9 @@ EVERYWHERE = (
 ON_MAIN = (
     Command("run: start", "Start a run in a workspace", "screen.start_run"),
     Command("run: output", "Open what the selected run printed", "screen.open_output"),
+    Command("run: terminal", "The agent's if it has one, else a shell", "screen.open_terminal"),
+    Command("run: attach", "To the agent's own terminal, and back with ctrl-p ctrl-q", "screen.attach_run"),
+    Command("run: shell", "A shell beside the agent of the selected run", "screen.open_shell"),
     Command("run: stop", "Ask the selected run to end; a second time kills it", "screen.stop_run"),
     Command("run: kill", "Kill the selected run at once", "screen.kill_run"),
     Command("run: start again", "Start a run like the selected one", "screen.start_again"),

@@ -74,6 +74,8 @@ class EngineFace(Protocol):
     def audit_newest(self, run_id: str, types: tuple[str, ...], limit: int) -> list[Entry]: ...
     def audit_place(self, run_id: str, seq: int, types: tuple[str, ...]) -> int: ...
 
+    def terminal_command(self, run_id: str, *, attach: bool) -> tuple[list[str], dict[str, str]]: ...
+
     # Awaited by the screen: these never block its loop.
     async def start(self, request: RunRequest) -> RunInfo: ...
     async def stop(self, run_id: str, *, kill: bool) -> RunInfo: ...
@@ -200,11 +202,20 @@ class Engine:
 
         return audit_place(self._home, run_id, seq, types)
 
+    def terminal_command(self, run_id: str, *, attach: bool) -> tuple[list[str], dict[str, str]]:
+        """The program, and its environment, that joins this terminal to a run: Moat's own command."""
+        import sys
+
+        # -P: never import from the working directory, which may be an agent's workspace.
+        command = [sys.executable, "-P", "-m", "moat_tui", "attach" if attach else "exec", run_id]
+        return command, {**os.environ, "MOAT_HOME": str(self._home.root)}
+
     async def start(self, request: RunRequest) -> RunInfo:
         import msgspec
 
         call = await _loaded("start_detached")
-        asked = msgspec.structs.replace(request, person=True)  # whoever looks at the screen can be asked
+        # Whoever looks at the screen can be asked, and has a terminal to attach with.
+        asked = msgspec.structs.replace(request, person=True, tty=True)
         return cast("RunInfo", await call(self._home, asked, timeout=START_TIMEOUT))
 
     async def stop(self, run_id: str, *, kill: bool) -> RunInfo:

@@ -13,8 +13,8 @@ from textual.css.query import NoMatches
 from moat_tui.screen.grants_desk import GrantsDesk
 from moat_tui.screen.models.grant_rows import by_profile
 from moat_tui.screen.problems import explain
-from moat_tui.screen.requests_keys import RequestsKeys
 from moat_tui.screen.runs_desk import RunsDesk
+from moat_tui.screen.terminal_keys import TerminalKeys
 from moat_tui.screen.widgets.short_table import ShortTable
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 REAP_EVERY = 10.0
 
 
-class MainScreen(RequestsKeys):
+class MainScreen(TerminalKeys):
     """start: a run to start at once."""
 
     HELP = """
@@ -107,6 +107,8 @@ action by its name.
             return run is not None and run.state.ended
         if action in ("open_output", "start_again", "rename_run"):
             return run is not None
+        if action in ("open_terminal", "attach_run", "open_shell"):
+            return self.terminal_action_possible(action)
         if action == "open_workspace":
             return run is not None and bool(run.workspace)
         if action in ("verify", "open_audit"):

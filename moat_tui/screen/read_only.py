@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 CHANGING_ACTIONS = frozenset(
     {
         "add_grant",
+        "attach_run",
         "destroy_run",
         "fix_machine",
         "kill_run",
+        "open_shell",
+        "open_terminal",
         "rename_run",
         "replace_grant",
         "revoke_grant",

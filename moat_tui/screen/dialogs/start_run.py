@@ -25,6 +25,7 @@ from moat_tui.screen.models.start_form import (
     POLICIES,
     RUNTIMES,
     SANDBOXES,
+    TERMINALS,
     FormError,
     build_request,
     variables,
@@ -47,6 +48,7 @@ _SHOWN = (
     "policy",
     "sandbox",
     "runtime",
+    "interactive",
     "profile",
     "allow_hosts",
     "mounts",
@@ -108,6 +110,7 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
         runtime = base.runtime if base and base.runtime in dict(RUNTIMES) else AS_CONFIGURED
         sandboxes = {True: "on", False: "off", None: AS_CONFIGURED}
         sandbox = sandboxes[base.sandbox if base else None]
+        terminal = "on" if base and base.interactive else AS_CONFIGURED
         with Vertical(classes="dialog -form"):
             yield Static("Start a run", classes="dialog-title", markup=False)
             with VerticalScroll(id="fields", can_focus=False):
@@ -140,6 +143,7 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
                 yield from _row("Network", _select(POLICIES, policy, "policy"))
                 yield from _row("Sandbox", _select(SANDBOXES, sandbox, "sandbox"))
                 yield from _row("Runtime", _select(RUNTIMES, runtime, "runtime"))
+                yield from _row("Terminal", _select(TERMINALS, terminal, "terminal"))
                 hosts = shlex.join(base.allow_hosts) if base else ""
                 yield from _row("Hosts", _line("hosts", hosts, "also let through by a strict network"))
                 mounts = shlex.join(base.mounts) if base else ""
@@ -250,6 +254,7 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
             sandbox=str(self.query_one("#sandbox", Select).value),
             runtime=str(self.query_one("#runtime", Select).value),
             profile=self._profile,
+            terminal=str(self.query_one("#terminal", Select).value),
             asked=self._asked,
             hosts=self.query_one("#hosts", Input).value,
             mounts=self.query_one("#mounts", Input).value,

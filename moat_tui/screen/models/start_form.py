@@ -25,6 +25,10 @@ SANDBOXES = (
     ("off", "off: no gVisor"),
     ("on", "on: gVisor"),
 )
+TERMINALS = (
+    (AS_CONFIGURED, "as agent.yaml says"),
+    ("on", "interactive: t attaches"),
+)
 
 
 class FormError(Exception):
@@ -93,6 +97,7 @@ def build_request(
     sandbox: str,
     runtime: str = AS_CONFIGURED,
     profile: str = "",
+    terminal: str = AS_CONFIGURED,
     asked: tuple[str, ...] = (),
     mounts: str = "",
     hosts: str = "",
@@ -121,6 +126,7 @@ def build_request(
         runtime="" if runtime == AS_CONFIGURED else runtime,
         profile=profile,
         sandbox={"on": True, "off": False}.get(sandbox),
+        interactive=terminal == "on",
     )
 
 

@@ -45,6 +45,21 @@ A run belongs to its own supervisor: it goes on when this screen closes.
             id="run.output",
             tooltip="Open the output of the selected run",
         ),
+        Binding(
+            "t",
+            "screen.open_terminal",
+            "Terminal",
+            id="run.terminal",
+            tooltip="Attach to an interactive run, or open a shell in any other",
+        ),
+        Binding(
+            "T",
+            "screen.open_shell",
+            "Shell",
+            show=False,
+            id="run.shell",
+            tooltip="Open a shell in the selected run",
+        ),
         Binding("x", "screen.stop_run", "Stop", id="run.stop", tooltip="Stop the selected run; asks first"),
         Binding(
             "r",

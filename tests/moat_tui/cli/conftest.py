@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+from support.pseudo_terminal import Terminal
 
 import engine
 from moat_tui.cli.main import main
@@ -95,67 +92,6 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 def _program(prelude: str, argv: tuple[str, ...]) -> list[str]:
     code = f"import sys, engine\n{prelude}\nfrom moat_tui.cli.main import main\nsys.exit(main())"
     return [sys.executable, "-c", code, *argv]
-
-
-class Terminal:
-    """A process whose stdin, stdout, stderr and controlling terminal are one pseudo-terminal."""
-
-    def __init__(self, command: list[str]) -> None:
-        self.fd, slave = pty.openpty()
-        take = (
-            "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
-            " os.execv(sys.argv[1], sys.argv[1:])"
-        )
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", take, *command],
-            stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-            env={**os.environ, "TERM": "xterm"},
-        )  # fmt: skip
-        os.close(slave)
-        self.seen = b""
-
-    def until(self, text: bytes, seconds: float = 20) -> bytes:
-        end = time.monotonic() + seconds
-        while text not in self.seen:
-            left = end - time.monotonic()
-            assert left > 0, f"{text!r} did not come; came: {self.seen!r}"
-            if select.select([self.fd], [], [], left)[0]:
-                self.seen += self._read()
-        return self.seen
-
-    def type(self, data: bytes) -> None:
-        os.write(self.fd, data)
-
-    def end(self, again: bytes = b"", seconds: float = 20) -> int:
-        """Everything until the process ends, and its exit code.
-
-        again: typed over and over meanwhile; an interrupt that comes just before Python's read is only
-        noticed with the next one.
-        """
-        limit = time.monotonic() + seconds
-        while time.monotonic() < limit:
-            if not select.select([self.fd], [], [], 0.2)[0]:
-                if self.process.poll() is not None:
-                    break
-                self.type(again)
-                continue
-            data = self._read()
-            if not data:
-                break
-            self.seen += data
-        return self.process.wait(timeout=10)
-
-    def close(self) -> None:
-        os.close(self.fd)
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(timeout=10)
-
-    def _read(self) -> bytes:
-        try:
-            return os.read(self.fd, 65536)
-        except OSError:  # Linux says EIO when the other end is closed
-            return b""
 
 
 @pytest.fixture

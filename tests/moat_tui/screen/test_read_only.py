@@ -12,6 +12,7 @@ from support.waiting import screen_text, wait_for
 from textual.binding import Binding
 
 from engine import GrantInfo, MoatError, RunInfo, RunState
+from moat_tui.screen.commands import HERE
 from moat_tui.screen.engine_face import EngineFace
 from moat_tui.screen.keymap import all_places
 from moat_tui.screen.main_screen import MainScreen
@@ -91,5 +92,6 @@ def test_every_action_that_is_locked_exists():
         for binding in vars(place).get("BINDINGS", ())
         if isinstance(binding, Binding)
     ]
-    actions = {binding.action.removeprefix("screen.").partition("(")[0] for binding in bindings}
+    named = [binding.action for binding in bindings] + [entry.action for _, here in HERE for entry in here]
+    actions = {action.removeprefix("screen.").partition("(")[0] for action in named}
     assert actions >= CHANGING_ACTIONS
