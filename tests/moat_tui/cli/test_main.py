@@ -10,7 +10,7 @@ def test_without_a_terminal_and_a_command_it_helps_and_fails(argv, moat, capsys)
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("Usage: moat ")
-    assert ("stdout is no terminal" in err) == (argv == [])
+    assert ("the screen cannot be opened here: stdin or stdout is no terminal" in err) == (argv == [])
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
