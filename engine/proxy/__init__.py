@@ -18,11 +18,11 @@ from engine.lazy import exports
 
 if TYPE_CHECKING:
     from engine.proxy.ca import CertificateAuthority as CertificateAuthority
+    from engine.proxy.decision import Decision as Decision
+    from engine.proxy.decision import RequestHead as RequestHead
     from engine.proxy.dial import ConnectTo as ConnectTo
     from engine.proxy.dial import parse_connect_to as parse_connect_to
-    from engine.proxy.policy import Decision as Decision
     from engine.proxy.policy import Policy as Policy
-    from engine.proxy.policy import RequestHead as RequestHead
     from engine.proxy.policy import decide as decide
     from engine.proxy.recorder import INJECT as INJECT
     from engine.proxy.recorder import INJECT_REPLACED as INJECT_REPLACED
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 _HOMES = {
     ".ca": ("CertificateAuthority",),
     ".dial": ("ConnectTo", "parse_connect_to"),
-    ".policy": ("Decision", "Policy", "RequestHead", "decide"),
+    ".decision": ("Decision", "RequestHead"),
+    ".policy": ("Policy", "decide"),
     ".recorder": ("INJECT", "INJECT_REPLACED", "Recorder"),
     ".server": ("ProxyServer", "preload"),
     ".spec": ("PERMISSIVE", "STRICT", "HostRule", "Injection", "ProxySpec"),

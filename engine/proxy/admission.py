@@ -11,11 +11,13 @@ import hmac
 
 from engine.errors import MoatError
 from engine.proxy.answers import NOT_RECORDED, Answer, denial, failure
+from engine.proxy.decision import Decision, GrantRule, RequestHead
 from engine.proxy.exchange import Exchange
 from engine.proxy.inject import HeaderList, forwardable, inject, strip_placeholders, wants_upgrade
 from engine.proxy.mask import Masker
 from engine.proxy.open_requests import OpenRequests
-from engine.proxy.policy import Decision, GrantRule, Policy, RequestHead, decide, decode_basic
+from engine.proxy.placeholders import decode_basic
+from engine.proxy.policy import Policy, decide
 from engine.proxy.recorder import INJECT, INJECT_REPLACED, Recorder
 from engine.proxy.redact import Redactor
 from engine.proxy.spec import ProxySpec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from engine.proxy.policy import Decision
+from engine.proxy.decision import Decision
 
 
 class Answer(msgspec.Struct, frozen=True):

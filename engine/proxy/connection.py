@@ -23,13 +23,14 @@ from mitmproxy.proxy.layers.http import _hooks as hooks
 from engine.proxy import answers
 from engine.proxy.admission import Admission
 from engine.proxy.answers import Answer
+from engine.proxy.decision import Decision, RequestHead
 from engine.proxy.destination import BadDestination, Destination, normalise_host, parse_authority
 from engine.proxy.dial import Dialer, DialRefused
 from engine.proxy.exchange import Exchange
 from engine.proxy.http1 import HeadedRequest, MalformedHeadHook
 from engine.proxy.http1_head import BadRequest, check_fields, find_end
 from engine.proxy.layer_options import MODE, OPTIONS, silence
-from engine.proxy.policy import Decision, RequestHead, decide_tunnel
+from engine.proxy.policy import decide_tunnel
 from engine.proxy.stream import ANSWER, EXCHANGE, PERMIT, ClosedLayer, GuardedLayer, http_layer
 from engine.proxy.tls import Tls, upstream_alpn
 from engine.proxy.upstream import open_upstream

@@ -11,7 +11,7 @@ import msgspec
 from engine.events import RequestRecord, timestamp
 from engine.proxy.answers import Answer
 from engine.proxy.capture import Capture
-from engine.proxy.policy import Decision
+from engine.proxy.decision import Decision
 from engine.proxy.redact import Redactor
 
 _MAX_ERROR = 500  # characters

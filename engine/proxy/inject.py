@@ -10,7 +10,7 @@ import re
 
 import msgspec
 
-from engine.proxy.policy import decode_basic, holds_placeholder
+from engine.proxy.placeholders import decode_basic, holds_placeholder
 
 type HeaderList = list[tuple[bytes, bytes]]
 

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import UsageError
+from engine.proxy.decision import Decision, RequestHead
 from engine.proxy.destination import Destination
-from engine.proxy.policy import Decision, Policy, RequestHead, decide, holds_placeholder
+from engine.proxy.placeholders import holds_placeholder
+from engine.proxy.policy import Policy, decide
 from engine.proxy.spec import HostRule, Injection, ProxySpec
 
 GITHUB = "ghp_moatProxyInjectedPlaceholder000000000000"
