@@ -1,22 +1,28 @@
-"""What a run is asked to be: agent.yaml, `-e`, `-m`, and the host patterns of `network.allow`."""
+"""What a run is asked to be: agent.yaml, `-e`, `-m`, the hosts of `network.allow` and `network.rules`."""
 
 from engine.config.agent_config import AgentConfig, ContainerConfig, LoadedConfig, NetworkConfig
 from engine.config.agent_file import FILE_NAMES, load_agent_config
 from engine.config.environment import check_env, parse_env_pair
 from engine.config.hosts import HostPattern, parse_host_pattern
 from engine.config.places import WORKSPACE, Mount, check_workspace, parse_mount
+from engine.config.policies import POLICIES, is_isolated
+from engine.config.rules import HostRules, RequestRule
 
 __all__ = [
     "FILE_NAMES",
+    "POLICIES",
     "WORKSPACE",
     "AgentConfig",
     "ContainerConfig",
     "HostPattern",
+    "HostRules",
     "LoadedConfig",
     "Mount",
     "NetworkConfig",
+    "RequestRule",
     "check_env",
     "check_workspace",
+    "is_isolated",
     "load_agent_config",
     "parse_env_pair",
     "parse_host_pattern",

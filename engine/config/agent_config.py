@@ -7,13 +7,15 @@ from pathlib import Path
 import msgspec
 
 from engine.config.places import Mount
+from engine.config.rules import HostRules
 
 
 class NetworkConfig(msgspec.Struct, frozen=True):
-    """policy: "", "permissive" or "strict"; allow: checked host patterns, e.g. `*.example.com:8443`."""
+    """policy: "" or one of POLICIES; allow: checked host patterns, e.g. `*.example.com:8443`."""
 
     policy: str = ""
     allow: tuple[str, ...] = ()
+    rules: tuple[HostRules, ...] = ()
 
 
 class ContainerConfig(msgspec.Struct, frozen=True):

@@ -7,12 +7,12 @@ grants                           list of provider names
 env                              mapping of variable to text or number
 secrets                          mapping of variable to op://…, ssm://… or env://…
 mounts                           list of SRC:DST[:ro|rw], or of {source, target, mode}
-network                          policy (permissive, strict), allow (list of host, *.host, host:port)
+network                          policy (permissive, strict, ask), allow (list of host, *.host, host:port),
+                                 rules (list of host, or of host with its rules: engine/config/rules.py)
 interactive                      true or false
 sandbox                          false or none: without gVisor; true or gvisor: with it
 container                        memory (MB), cpus, dns (list of addresses)
-dependencies, ports, network.rules, network.policy: ask
-                                 checked for their form, then refused: not supported yet
+dependencies, ports              checked for their form, then refused: not supported yet
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from engine.config.agent_config import AgentConfig, ContainerConfig, LoadedConfi
 from engine.config.environment import env_problem
 from engine.config.hosts import parse_host_pattern
 from engine.config.places import Mount, build_mount, parse_mount
+from engine.config.policies import POLICIES
+from engine.config.rules import read_rules
 from engine.config.secret_reference import parse_reference
 from engine.config.values import Value, nearest, shown
 from engine.config.yaml_tree import Items, Mapping, Scalar, read_yaml
@@ -42,7 +44,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
 _GRANT = re.compile(r"[a-z0-9][a-z0-9-]*(:[A-Za-z0-9][A-Za-z0-9._-]*)?")
-_POLICIES = ("permissive", "strict", "ask")
 _RUNTIMES = ("docker", "apple", "bubblewrap")
 
 
@@ -192,22 +193,15 @@ def _mount(item: Value, workspace: Path, forbidden: Sequence[Path] | None) -> Mo
 
 def _network(value: Value) -> NetworkConfig:
     keys = value.section(("policy", "allow", "rules"))
-    if "rules" in keys:
-        for rule in keys["rules"].items("rules"):
-            if not isinstance(rule.node, Mapping):
-                rule.text("a rule or a mapping of host to rules")
-        if not keys["rules"].empty:
-            raise keys["rules"].not_yet("network.rules")
-    policy = keys["policy"].choice(_POLICIES) if "policy" in keys else ""
-    if policy == "ask":
-        raise keys["policy"].not_yet("the policy ask")
+    rules = read_rules(keys["rules"]) if "rules" in keys else ()
+    policy = keys["policy"].choice(POLICIES) if "policy" in keys else ""
     allow: list[str] = []
     for item in keys["allow"].items("host names") if "allow" in keys else ():
         try:
             allow.append(str(parse_host_pattern(item.text("a host name, *.name or name:port"))))
         except UsageError as error:
             raise item.explained(error) from None
-    return NetworkConfig(policy, tuple(allow))
+    return NetworkConfig(policy, tuple(allow), rules)
 
 
 def _sandbox(value: Value) -> bool:

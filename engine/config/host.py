@@ -3,6 +3,8 @@
 theme        the screen's theme: moat-dark, moat-light, ansi-dark …
 read_only    true: the screen shows everything and changes nothing
 keymap       mapping of an action's id to its keys, e.g. `run.stop: ctrl+x` or `run.kill: X,f9`
+network      rules: as in agent.yaml; they come first, for every run, and no workspace overrides them
+             approval_timeout: seconds (5 to 3600) that a request held by the policy `ask` waits
 
 Which ids and themes there are, only the screen knows; here their form is checked.
 """
@@ -11,16 +13,27 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from engine.home import Home
 
-_KEYS = ("theme", "read_only", "keymap")
+if TYPE_CHECKING:
+    from engine.config.rules import HostRules
+    from engine.config.values import Value
+
+_KEYS = ("theme", "read_only", "keymap", "network")
 _THEME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ID = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9-]+)+")
 # Names such as ctrl+x, f5, space; a sign such as ? stands for itself; a comma is written `comma`.
 _PRESSED = re.compile(r"[^\s,]{1,40}(\s*,\s*[^\s,]{1,40})*")
+
+
+class HostNetwork(msgspec.Struct, frozen=True):
+    rules: tuple[HostRules, ...] = ()
+    approval_timeout: int = 60  # seconds
 
 
 class HostConfig(msgspec.Struct, frozen=True):
@@ -29,6 +42,7 @@ class HostConfig(msgspec.Struct, frozen=True):
     theme: str = ""
     read_only: bool = False
     keymap: dict[str, str] = {}
+    network: HostNetwork = HostNetwork()
 
 
 def load_host_config(home: Home) -> HostConfig:
@@ -58,19 +72,49 @@ def load_host_config(home: Home) -> HostConfig:
         theme=keys["theme"].matching(_THEME, "the name of a theme") if "theme" in keys else "",
         read_only=keys["read_only"].flag() if "read_only" in keys else False,
         keymap=keymap,
+        network=_network(keys["network"]) if "network" in keys else HostNetwork(),
     )
 
 
+def _network(value: Value) -> HostNetwork:
+    from engine.config.rules import read_rules
+
+    keys = value.section(("rules", "approval_timeout"))
+    timeout = HostNetwork().approval_timeout
+    if "approval_timeout" in keys:
+        timeout = keys["approval_timeout"].whole(5, 3600, "seconds")
+    return HostNetwork(read_rules(keys["rules"]) if "rules" in keys else (), timeout)
+
+
 def save_theme(home: Home, theme: str) -> None:
-    """Remember `theme`, keeping the rest. A file that cannot be read is left as it is: raises as
-    `load_host_config` does, so that what a person wrote by hand is never lost to a mistake in it."""
-    config = load_host_config(home)
-    if config.theme != theme:
-        _write(home, msgspec.structs.replace(config, theme=theme))
+    """Remember `theme`, keeping the rest, comments too. A file that cannot be read is left as it is: raises
+    as `load_host_config` does, so that what a person wrote by hand is never lost to a mistake in it."""
+    if load_host_config(home).theme != theme:
+        from engine.config.host_edit import edit_host_config
+
+        def set_theme(settings: MutableMapping[str, Any]) -> None:
+            settings["theme"] = theme
+
+        edit_host_config(home, set_theme)
 
 
-def _write(home: Home, config: HostConfig) -> None:
-    import yaml
+def allow_host(home: Home, host: str) -> None:
+    """Add `host` (a pattern, perhaps with a port) to the person's own rules: every request to it may go.
 
-    said = {name: value for name in _KEYS if (value := getattr(config, name))}
-    home.write(home.config_file, yaml.safe_dump(said, sort_keys=False, allow_unicode=True).encode())
+    It comes last, so that whatever the person denied stays denied. Errors as in `save_theme`.
+    """
+    if any(entry.host == host and not entry.rules for entry in load_host_config(home).network.rules):
+        return
+    from engine.config.host_edit import edit_host_config
+    from engine.config.rules import parse_rule_host
+
+    name = parse_rule_host(host)
+
+    def add(settings: MutableMapping[str, Any]) -> None:
+        for key, empty in (("network", dict), ("rules", list)):
+            if settings.get(key) is None:
+                settings[key] = empty()
+            settings = settings[key]
+        cast("list[str]", settings).append(name)
+
+    edit_host_config(home, add)

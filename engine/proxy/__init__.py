@@ -1,6 +1,7 @@
 """The TLS-intercepting proxy that attaches credentials: the security core.
 
-    destination  policy  inject  mask  redact  http1_head    pure: what decides and what may be written down
+    decision  destination  identity  paths  rules  policy    pure: what decides
+    placeholders  inject  mask  redact  http1_head           pure: what may be sent and written down
     admission  exchange  answers  capture  dial              one request's way, without mitmproxy
     open_requests                                            which ones are on their way
     http1  http2  stream  tls  upstream  connection          mitmproxy's layers, guarded
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from engine.proxy.recorder import Recorder as Recorder
     from engine.proxy.server import ProxyServer as ProxyServer
     from engine.proxy.server import preload as preload
-    from engine.proxy.spec import PERMISSIVE as PERMISSIVE
-    from engine.proxy.spec import STRICT as STRICT
     from engine.proxy.spec import HostRule as HostRule
     from engine.proxy.spec import Injection as Injection
     from engine.proxy.spec import ProxySpec as ProxySpec
@@ -46,7 +45,7 @@ _HOMES = {
     ".policy": ("Policy", "decide"),
     ".recorder": ("INJECT", "INJECT_REPLACED", "Recorder"),
     ".server": ("ProxyServer", "preload"),
-    ".spec": ("PERMISSIVE", "STRICT", "HostRule", "Injection", "ProxySpec"),
+    ".spec": ("HostRule", "Injection", "ProxySpec"),
     ".trust": ("TRUSTSTORE_PASSWORD", "Trust", "TrustFiles", "system_bundle"),
 }
 

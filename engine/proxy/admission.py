@@ -60,6 +60,7 @@ class Admission:
             exchange.sent(head.headers)
             return denial(decision)
         assert decision.destination is not None
+        exchange.rule = decision.rule
         upgrade = head.authority is None and wants_upgrade(list(head.headers))
         fields = forwardable(list(head.headers), upgrade=upgrade)
         fields = [(name, value) for name, value in fields if name.lower() != b"host"]

@@ -39,10 +39,12 @@ class GrantRule(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """Allowed: where to, and which grant rule's credential goes along, if any.
+    """Allowed: where to, and which grant rule's credential goes along, if any; `rule` is the rule of
+    `network.rules` that allowed it, empty when none had to.
 
     Denied: `status` (400 for nonsense, 403 for policy), `rule` (a short name that is stable in logs),
-    `message` and `remedy` for a person, `alarm` when a run tried to move a credential's stand-in.
+    `message` and `remedy` for a person, `alarm` when a run tried to move a credential's stand-in. `ask`:
+    nothing names it, and under the policy `ask` a person may allow it yet.
     """
 
     allowed: bool
@@ -53,6 +55,7 @@ class Decision(msgspec.Struct, frozen=True):
     message: str = ""
     remedy: str = ""
     alarm: bool = False
+    ask: bool = False
 
 
 class Denied(Exception):
@@ -67,5 +70,6 @@ def deny(
     remedy: str = "",
     destination: Destination | None = None,
     alarm: bool = False,
+    ask: bool = False,
 ) -> Denied:
-    return Denied(Decision(False, destination, None, status, rule, message, remedy, alarm))
+    return Denied(Decision(False, destination, None, status, rule, message, remedy, alarm, ask))

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import msgspec
 
+from engine.config.policies import ASK, is_isolated
 from engine.errors import UsageError
 from engine.proxy.decision import Decision, Denied, GrantRule, Headers, RequestHead, deny
 from engine.proxy.destination import BadDestination, Destination, HostPattern
 from engine.proxy.identity import destination_of
 from engine.proxy.placeholders import placeholders_sent
-from engine.proxy.spec import STRICT, ProxySpec
+from engine.proxy.rules import Ambiguous, Rules, Ruling
+from engine.proxy.spec import ProxySpec
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -26,10 +28,11 @@ class Grant(msgspec.Struct, frozen=True):
 class Policy(msgspec.Struct, frozen=True):
     """The part of a ProxySpec that decides. Holds no credential."""
 
-    strict: bool
+    mode: str
     allow: tuple[HostPattern, ...] = ()
     grants: tuple[Grant, ...] = ()
     placeholders: frozenset[str] = frozenset()  # of all grants
+    rules: Rules = Rules()
 
     @classmethod
     def of(cls, spec: ProxySpec) -> Policy:
@@ -61,7 +64,11 @@ class Policy(msgspec.Struct, frozen=True):
                 rules.append(GrantRule(injection.grant, index, pattern, rule.header.lower()))
             grants.append(Grant(injection.grant, tuple(rules), tuple(p for p in injection.placeholders if p)))
         known = frozenset(placeholder for grant in grants for placeholder in grant.placeholders)
-        return cls(spec.mode == STRICT, tuple(allow), tuple(grants), known)
+        return cls(spec.mode, tuple(allow), tuple(grants), known, Rules(spec.own_rules, spec.rules))
+
+    @property
+    def isolated(self) -> bool:
+        return is_isolated(self.mode)
 
 
 def decide(head: RequestHead, policy: Policy) -> Decision:
@@ -75,13 +82,10 @@ def decide(head: RequestHead, policy: Policy) -> Decision:
 
 def decide_tunnel(destination: Destination, policy: Policy) -> Decision:
     """Whether a tunnel may be begun at all. Names are judged request by request, where the client can read
-    the refusal; an address in strict can never become anything, so its CONNECT fails.
+    the refusal; an address in an isolated run can never become anything, so its CONNECT fails.
     """
-    if destination.ip and policy.strict:
-        try:
-            _check_strict(destination, policy, granted=False)
-        except Denied as denied:
-            return denied.decision
+    if destination.ip and policy.isolated:
+        return _no_address(destination, policy).decision
     return Decision(True, destination)
 
 
@@ -113,28 +117,63 @@ def _judge(head: RequestHead, destination: Destination, policy: Policy) -> Decis
         for rule in sorted(grant.rules, key=lambda rule: rule.pattern.wildcard)
         if head.tls and head.connect is not None and rule.pattern.matches(destination)
     ]
-    if policy.strict:
-        _check_strict(destination, policy, granted=bool(candidates))
-    return Decision(True, destination, _choose(candidates, head.headers, sent, policy))
+    ruling = _ruling(head, destination, policy)
+    if ruling is None and policy.isolated:
+        _check_named(destination, policy, granted=bool(candidates))
+    return Decision(
+        True,
+        destination,
+        _choose(candidates, head.headers, sent, policy),
+        rule="" if ruling is None else str(ruling),
+    )
 
 
-def _check_strict(destination: Destination, policy: Policy, granted: bool) -> None:
-    if destination.ip:
+def _ruling(head: RequestHead, destination: Destination, policy: Policy) -> Ruling | None:
+    """What network.rules allow by; raises when they deny it or cannot tell."""
+    try:
+        ruling = policy.rules.judge(destination, head.method, head.path, head.headers)
+    except Ambiguous as error:
+        raise deny(
+            400,
+            "ambiguous",
+            f"{error} The rules for {destination.host} cannot judge it.",
+            "Send the plain form of the URL: no `..`, `//`, backslashes or needless escapes.",
+            destination,
+        ) from None
+    if ruling is not None and not ruling.allow:
         raise deny(
             403,
-            "ip-literal",
-            f"{destination} is an IP address; network policy `strict` allows names only.",
-            "Use the host's name, and allow it.",
+            "rule-denied",
+            f"A rule of this run's network policy denies it: {ruling}.",
+            "If the request is meant, a person can change that rule.",
             destination,
         )
+    return ruling
+
+
+def _no_address(destination: Destination, policy: Policy) -> Denied:
+    return deny(
+        403,
+        "ip-literal",
+        f"{destination} is an IP address; network policy `{policy.mode}` allows names only.",
+        "Use the host's name, and allow it.",
+        destination,
+    )
+
+
+def _check_named(destination: Destination, policy: Policy, granted: bool) -> None:
+    """What no rule speaks of must be granted or in network.allow; or a person is asked."""
+    if destination.ip:
+        raise _no_address(destination, policy)
     if granted or any(pattern.matches(destination) for pattern in policy.allow):
         return
     raise deny(
         403,
         "not-allowed",
-        f"{destination} is not among the hosts that this run may reach (network policy `strict`).",
+        f"{destination} is not among the hosts that this run may reach (network policy `{policy.mode}`).",
         f"Add it to network.allow in agent.yaml, or run with --allow-host {destination.host}.",
         destination,
+        ask=policy.mode == ASK,
     )
 
 

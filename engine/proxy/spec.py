@@ -10,11 +10,10 @@ from pathlib import Path
 
 import msgspec
 
+from engine.config.policies import PERMISSIVE, POLICIES
+from engine.config.rules import HostRules
 from engine.errors import ProxyError
 from engine.proxy.dial import ConnectTo
-
-PERMISSIVE = "permissive"
-STRICT = "strict"
 
 
 class HostRule(msgspec.Struct, frozen=True):
@@ -51,6 +50,7 @@ class ProxySpec(msgspec.Struct, frozen=True):
 
     token: what the container shows as the password of user `moat` (32 random bytes as text).
     subnet: peers outside it are dropped unread, e.g. "172.30.1.0/24"; several, separated by commas.
+    rules: of the workspace. own_rules: the person's, which come first. Host-side only.
     connect_to: the person's own detours. Host-side only.
     upstream_ca: a PEM file that is trusted for upstreams besides the system's own. Host-side only.
     hidden: further values to blot out of everything recorded: the run's secrets.
@@ -62,6 +62,8 @@ class ProxySpec(msgspec.Struct, frozen=True):
     mode: str = PERMISSIVE
     allow: tuple[str, ...] = ()
     injections: tuple[Injection, ...] = ()
+    rules: tuple[HostRules, ...] = ()
+    own_rules: tuple[HostRules, ...] = ()
     connect_to: tuple[ConnectTo, ...] = ()
     upstream_ca: Path | None = None
     hidden: tuple[str, ...] = ()
@@ -76,8 +78,10 @@ class ProxySpec(msgspec.Struct, frozen=True):
         """Raises ProxyError for what would make the proxy unsafe rather than merely useless."""
         if len(self.token) < 32 or not self.token.isascii() or not self.token.isprintable():
             raise ProxyError("the run's proxy token is not a printable text of at least 32 characters")
-        if self.mode not in (PERMISSIVE, STRICT):
-            raise ProxyError(f"unknown network policy {self.mode!r}", remedy="Use `permissive` or `strict`.")
+        if self.mode not in POLICIES:
+            raise ProxyError(
+                f"unknown network policy {self.mode!r}", remedy=f"Use one of: {', '.join(POLICIES)}."
+            )
         for injection in self.injections:
             if len(injection.values) != len(injection.rules):
                 raise ProxyError(f"grant {injection.grant} has not one value for each of its hosts")

@@ -9,11 +9,13 @@ are asked, and headless, where whoever wrote the script named the workspace, eac
 from __future__ import annotations
 
 import hashlib
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import msgspec
 
-from engine.config import WORKSPACE, AgentConfig
+from engine.config import WORKSPACE, AgentConfig, RequestRule
+from engine.config.policies import ASK, PERMISSIVE, STRICT
 from engine.errors import ApprovalNeeded
 from engine.home import Home
 
@@ -25,7 +27,9 @@ class Asks(msgspec.Struct, frozen=True):
     grants: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ()  # "SRC:DST:ro|rw"
     strict: bool = False
+    ask: bool = False
     allow: tuple[str, ...] = ()
+    rules: tuple[tuple[bool, str], ...] = ()  # (allows, "allow GET /** for HOST"), in the file's order
     unsandboxed: bool = False
     workspace_read_only: bool = False
     secrets: tuple[str, ...] = ()  # "REFERENCE as VARIABLE"
@@ -39,30 +43,66 @@ def asks_of(workspace: Path, config: AgentConfig) -> Asks:
         mounts=tuple(
             sorted(f"{m.source}:{m.target}:{'ro' if m.read_only else 'rw'}" for m in others),
         ),
-        strict=config.network.policy == "strict",
+        strict=config.network.policy == STRICT,
+        ask=config.network.policy == ASK,
         allow=tuple(sorted(config.network.allow)),
+        rules=tuple(
+            (rule.allow, f"{rule} for {entry.host}")
+            for entry in config.network.rules
+            for rule in entry.rules or (RequestRule(allow=True),)
+        ),
         unsandboxed=config.sandbox is False,
         workspace_read_only=any(m.target == WORKSPACE and m.read_only for m in config.mounts),
         secrets=tuple(sorted(f"{reference} as {name}" for name, reference in config.secrets.items())),
     )
 
 
-def widened(before: Asks, now: Asks) -> tuple[str, ...]:
-    """One readable line for each thing that `now` asks for and `before` did not."""
+def widened(before: Asks, now: Asks, *, isolated: bool = False) -> tuple[str, ...]:
+    """One readable line for each thing that `now` asks for and `before` did not.
+
+    isolated: whether this run's own policy, however it came about, lets through only what is named.
+    """
     wishes = [f"grant {grant}" for grant in now.grants if grant not in before.grants]
     wishes += [f"secret {secret}" for secret in now.secrets if secret not in before.secrets]
     # A mount that was writable covers its read-only form.
     covered = {*before.mounts, *(mount.removesuffix(":rw") + ":ro" for mount in before.mounts)}
     wishes += [f"mount {mount}" for mount in now.mounts if mount not in covered]
-    if before.strict and not now.strict:
-        wishes.append("network policy permissive instead of strict")
-    elif before.strict:  # before a permissive network every host was open
+    if _openness(now) > _openness(before):
+        wishes.append(f"network policy {_policy(now)} instead of {_policy(before)}")
+    # Where every host was open before, naming one opens nothing, unless this run is stricter than its file.
+    named_only = isolated or (before.strict or before.ask)
+    if isolated or (named_only and (now.strict or now.ask)):
         wishes += [f"network access to {host}" for host in now.allow if host not in before.allow]
+    wishes += _widened_rules(before.rules, now.rules, named_only=named_only)
     if now.unsandboxed and not before.unsandboxed:
         wishes.append("no gVisor sandbox")
     if before.workspace_read_only and not now.workspace_read_only:
         wishes.append("write access to the workspace")
     return tuple(wishes)
+
+
+def _policy(asks: Asks) -> str:
+    return STRICT if asks.strict else ASK if asks.ask else PERMISSIVE
+
+
+def _openness(asks: Asks) -> int:
+    return (STRICT, ASK, PERMISSIVE).index(_policy(asks))
+
+
+def _widened_rules(
+    before: tuple[tuple[bool, str], ...], now: tuple[tuple[bool, str], ...], *, named_only: bool
+) -> list[str]:
+    """What was taken from and added to a list whose order decides; only a new allow or a lost deny widens.
+
+    named_only: otherwise a new allow opens nothing, unless some rule denied.
+    """
+    wishes: list[str] = []
+    opens = named_only or not all(allows for allows, _ in before)
+    for tag, i, j, k, m in SequenceMatcher(None, before, now, autojunk=False).get_opcodes():
+        if tag != "equal":
+            wishes += [f"no longer: {text}" for allows, text in before[i:j] if not allows]
+            wishes += [f"network rule: {text}" for allows, text in now[k:m] if allows and opens]
+    return list(dict.fromkeys(wishes))
 
 
 def approve(
@@ -73,6 +113,7 @@ def approve(
     anything: bool = False,
     accepted: tuple[str, ...] = (),
     person: bool = False,
+    isolated: bool = False,
 ) -> tuple[str, ...]:
     """Let the run go on, or raise ApprovalNeeded. What goes on becomes the new measure.
 
@@ -86,7 +127,9 @@ def approve(
     before = _last_approved(home, workspace)
     unasked: tuple[str, ...] = ()
     if before is None and not anything:
-        wishes = tuple(wish for wish in widened(_nothing(now), now) if wish not in accepted)
+        wishes = tuple(
+            wish for wish in widened(_nothing(now), now, isolated=isolated) if wish not in accepted
+        )
         if wishes and person:
             raise ApprovalNeeded(
                 f"this is the first run of {workspace}, and its agent.yaml asks for",
@@ -95,7 +138,7 @@ def approve(
             )
         unasked = tuple(wish for wish in wishes if wish not in accepted)
     if before is not None and not anything:
-        wishes = tuple(wish for wish in widened(before, now) if wish not in accepted)
+        wishes = tuple(wish for wish in widened(before, now, isolated=isolated) if wish not in accepted)
         if wishes:
             raise ApprovalNeeded(
                 f"agent.yaml in {workspace} asks for more than its last approved run had",
@@ -109,7 +152,7 @@ def approve(
 
 def _nothing(now: Asks) -> Asks:
     """What a workspace has by itself: its own directory and the default network."""
-    return Asks(workspace=now.workspace, strict=now.strict)
+    return Asks(workspace=now.workspace, strict=now.strict, ask=now.ask)
 
 
 def _last_approved(home: Home, workspace: Path) -> Asks | None:

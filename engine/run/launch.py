@@ -83,7 +83,7 @@ async def launch(
         certificates = group.create_task(asyncio.to_thread(_certificates, home))
         told = group.create_task(engine.info())
         image = group.create_task(engine.ensure_image(spec.image, say))
-        network = await _whole(engine.create_network(spec.id, home_label(home.root), spec.policy == "strict"))
+        network = await _whole(engine.create_network(spec.id, home_label(home.root), spec.isolated))
         info = await told
         sandbox = choose_sandbox(spec.sandbox, info.platform, info.runtimes)
         reach = proxy_reach(info, network)
@@ -189,6 +189,8 @@ def _proxy_spec(spec: RunSpec, granted: Granted, token: str, subnet: str) -> Pro
         mode=spec.policy,
         allow=spec.allow,
         injections=granted.injections,
+        rules=spec.rules,
+        own_rules=spec.own_rules,
         connect_to=spec.connect_to,
         upstream_ca=spec.upstream_ca,
         subnet=subnet,

@@ -41,6 +41,7 @@ async def prepare(
         home,
         spec.workspace,
         spec.config,
+        isolated=spec.isolated,
         anything=request.accept_config,
         accepted=request.accepted,
         person=request.person,

@@ -24,13 +24,14 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     image: str = ""
     runtime: str = ""
     sandbox: bool | None = None  # False is --no-sandbox
-    policy: str = ""  # "permissive" or "strict"
+    policy: str = ""  # one of engine.config.POLICIES
     allow_hosts: tuple[str, ...] = ()
     profile: str = ""
     keep: bool = False
     connect_to: tuple[str, ...] = ()  # "HOST:PORT:ADDR:PORT"
     upstream_ca: str = ""
     accept_config: bool = False  # whatever agent.yaml asks for
+    viewer: bool = False  # a screen starts it, which will answer what the policy `ask` asks
     person: bool = False  # somebody is there to be asked about a workspace's first wishes
     accepted: tuple[str, ...] = ()  # ApprovalNeeded.asks that a person was shown and agreed to
 

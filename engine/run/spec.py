@@ -13,15 +13,19 @@ from pathlib import Path
 import msgspec
 
 from engine.config import (
+    POLICIES,
     WORKSPACE,
     AgentConfig,
+    HostRules,
     Mount,
     check_env,
     check_workspace,
+    is_isolated,
     load_agent_config,
     parse_host_pattern,
     parse_mount,
 )
+from engine.config.host import load_host_config
 from engine.errors import UsageError
 from engine.home import Home
 from engine.proxy.dial import ConnectTo, parse_connect_to
@@ -30,7 +34,6 @@ from engine.run.request import RunRequest
 from engine.runtimes import choose_runtime
 
 DEFAULT_IMAGE = "debian:bookworm-slim"
-POLICIES = ("permissive", "strict")
 
 
 class RunSpec(msgspec.Struct, frozen=True):
@@ -48,6 +51,10 @@ class RunSpec(msgspec.Struct, frozen=True):
     sandbox: bool | None
     policy: str
     allow: tuple[str, ...]
+    rules: tuple[HostRules, ...]
+    own_rules: tuple[HostRules, ...]  # the person's, of config.yaml
+    approval_timeout: int  # seconds
+    viewer: bool
     grants: tuple[str, ...]
     profile: str
     env: dict[str, str]
@@ -61,6 +68,11 @@ class RunSpec(msgspec.Struct, frozen=True):
     keep: bool
     connect_to: tuple[ConnectTo, ...]
     upstream_ca: Path | None
+
+    @property
+    def isolated(self) -> bool:
+        """Whether the proxy is the container's only way out."""
+        return is_isolated(self.policy)
 
     def __repr__(self) -> str:
         return f"RunSpec(id={self.id!r}, name={self.name!r}, env={sorted(self.env)})"
@@ -83,11 +95,12 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
     policy = request.policy or config.network.policy or POLICIES[0]
     if policy not in POLICIES:
         raise UsageError(f"unknown policy {policy!r}", remedy=f"Use one of: {', '.join(POLICIES)}.")
-    if policy == "strict" and config.container.dns:
+    if is_isolated(policy) and config.container.dns:
         raise UsageError(
-            "container.dns cannot be used with the strict policy, where no name is resolved in the container",
+            f"container.dns cannot be used with the {policy} policy: no name is resolved in the container",
             remedy="Remove container.dns from agent.yaml, or use --policy permissive.",
         )
+    own = load_host_config(home).network
     interactive = request.interactive or config.interactive
     env, secrets = _variables(request, config)
     mounts = (*config.mounts, *(parse_mount(text, workspace, forbidden) for text in request.mounts))
@@ -104,6 +117,10 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         sandbox=request.sandbox if request.sandbox is not None else config.sandbox,
         policy=policy,
         allow=_once((*config.network.allow, *map(_allowed_host, request.allow_hosts))),
+        rules=config.network.rules,
+        own_rules=own.rules,
+        approval_timeout=own.approval_timeout,
+        viewer=request.viewer,
         grants=_once((*config.grants, *request.grants)),
         profile=request.profile,
         env=env,

@@ -314,6 +314,8 @@ def _given(spec: RunSpec) -> str:
         parts.append("grants " + ", ".join(spec.grants))
     if spec.allow:
         parts.append("hosts " + ", ".join(spec.allow))
+    parts += [f"rule {rule} (config.yaml)" for rule in spec.own_rules]
+    parts += [f"rule {rule}" for rule in spec.rules]
     parts += [f"connect {rule.describe()}" for rule in spec.connect_to]
     return "; ".join(parts)
 

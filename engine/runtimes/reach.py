@@ -35,7 +35,7 @@ def proxy_reach(engine: EngineInfo, network: Network) -> ProxyReach:
         return ProxyReach(PROXY_HOST, network.gateway, {PROXY_HOST: network.gateway}, network.subnet)
     if network.internal:
         raise RuntimeUnavailable(
-            "the policy 'strict' cannot be enforced on Docker Desktop yet",
+            "the policies 'strict' and 'ask' cannot be enforced on Docker Desktop yet",
             detail="An internal network there has no way to the proxy on this machine.",
             remedy="Use --policy permissive, or run Moat on Linux.",
         )

@@ -204,9 +204,6 @@ def test_errors_name_line_key_expected_and_found(
     [
         ("dependencies: [node@20]", "dependencies"),
         ("ports: {web: 3000}", "ports"),
-        ("network: {rules: ['allow GET /**']}", "network.rules"),
-        ("network: {rules: [{api.test: [deny POST /x]}]}", "network.rules"),
-        ("network: {policy: ask}", "network.policy"),
         ("runtime: apple", "runtime"),
         ("runtime: bubblewrap", "runtime"),
     ],

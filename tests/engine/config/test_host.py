@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from engine.config.host import HostConfig, load_host_config, save_theme
+from engine.config.host import HostConfig, allow_host, load_host_config, save_theme
 from engine.errors import ConfigError, HomeError
 from engine.home import Home
 
@@ -76,6 +76,48 @@ def test_the_theme_is_remembered_beside_the_rest(home):
     save_theme(home, "ansi-dark")
     assert load_host_config(home) == HostConfig("ansi-dark", True, {"run.stop": "n,1", "run.kill": "on"})
     assert [path.name for path in home.root.iterdir()] == ["config.yaml"]
+
+
+NETWORK = """\
+# my settings
+theme: moat-dark  # at night
+network:
+    approval_timeout: 90
+    rules:
+    # never
+    - evil.test: [deny * /**]
+    - 'api.*.test:8443'
+"""
+
+
+def test_the_persons_own_rules(home):
+    found = load_host_config(written(home, NETWORK)).network
+    assert found.approval_timeout == 90
+    assert list(map(str, found.rules)) == ["evil.test: deny * /**", "api.*.test:8443"]
+
+
+def test_what_is_allowed_always_comes_last_and_loses_no_comment(home):
+    written(home, NETWORK)
+    allow_host(home, "new.test:443")
+    allow_host(home, "new.test:443")
+    save_theme(home, "moat-light")
+    text = home.read(home.config_file).decode()
+    assert [str(entry) for entry in load_host_config(home).network.rules][1:] == [
+        "api.*.test:8443",
+        "new.test:443",
+    ]
+    assert load_host_config(home).theme == "moat-light"
+    for kept in ("# my settings", "# at night", "# never", "approval_timeout: 90", "'api.*.test:8443'"):
+        assert kept in text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# mine\n", "theme: moat-dark\n", "network:\n", "network: {rules: []}\n"]
+)
+def test_the_first_host_that_is_allowed_always(home, text):
+    allow_host(written(home, text), "new.test:443")
+    assert list(map(str, load_host_config(home).network.rules)) == ["new.test:443"]
+    assert ("# mine" in text) == (b"# mine" in home.read(home.config_file))
 
 
 def test_a_theme_that_is_there_already_is_not_written_again(home):

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import AgentConfig, Mount, NetworkConfig
+from engine.config import AgentConfig, HostRules, Mount, NetworkConfig
+from engine.config.rules import parse_rule
 from engine.errors import ApprovalNeeded
 from engine.home import Home
 from engine.run.approval import approve, asks_of, widened
@@ -10,9 +11,13 @@ from engine.run.approval import approve, asks_of, widened
 WORKSPACE = Path("/w")
 
 
-def config(grants=(), mounts=(), policy="strict", allow=(), sandbox=None, secrets=None):
-    network = NetworkConfig(policy=policy, allow=allow)
+def config(grants=(), mounts=(), policy="strict", allow=(), sandbox=None, secrets=None, rules=()):
+    network = NetworkConfig(policy=policy, allow=allow, rules=ruled(*rules))
     return AgentConfig(grants=grants, mounts=mounts, network=network, sandbox=sandbox, secrets=secrets or {})
+
+
+def ruled(*texts):
+    return tuple(HostRules("api.test", (parse_rule(text),)) for text in texts)
 
 
 def mount(source, *, read_only, target="/data"):
@@ -31,7 +36,17 @@ def mount(source, *, read_only, target="/data"):
         ),
         (config(), config(policy="permissive"), "network policy permissive"),
         (config(), config(policy=""), "network policy permissive"),
+        (config(), config(policy="ask"), "network policy ask instead of strict"),
+        (config(policy="ask"), config(policy=""), "network policy permissive instead of ask"),
         (config(), config(allow=("evil.test",)), "network access to evil.test"),
+        (config(policy="ask"), config(policy="ask", allow=("evil.test",)), "network access to evil.test"),
+        (config(), config(rules=("allow GET /a",)), "network rule: allow GET /a for api.test"),
+        (config(rules=("deny * /a",)), config(), "no longer: deny * /a for api.test"),
+        (
+            config(policy="", rules=("deny * /a",)),
+            config(policy="", rules=("allow * /a/b", "deny * /a")),
+            "network rule: allow * /a/b",
+        ),
         (config(), config(sandbox=False), "no gVisor"),
         (config(), config(secrets={"DB": "op://v/i/f"}), "secret op://v/i/f as DB"),
         (
@@ -59,10 +74,27 @@ def test_threat_39_what_grew_is_named(before, now, wish):
         (config(policy="permissive"), config(policy="strict")),
         (config(sandbox=False), config()),
         (config(allow=("a.test",)), config()),
+        (config(rules=("allow GET /a",)), config(rules=("deny * /b",))),
+        (config(policy=""), config(policy="", rules=("allow GET /a",))),
     ],
 )
 def test_asking_less_asks_nobody(before, now):
     assert widened(asks_of(WORKSPACE, before), asks_of(WORKSPACE, now)) == ()
+
+
+def test_order_decides_so_a_rule_that_moved_is_asked_about():
+    before = asks_of(WORKSPACE, config(rules=("deny * /a", "allow * /**")))
+    now = asks_of(WORKSPACE, config(rules=("allow * /**", "deny * /a")))
+    assert widened(before, now)
+
+
+def test_threat_39_a_run_stricter_than_its_file_is_not_widened_by_it():
+    """`--policy strict` over a permissive agent.yaml: a host that the file adds counts all the same."""
+    before = asks_of(WORKSPACE, config(policy=""))
+    now = asks_of(WORKSPACE, config(policy="", allow=("evil.test",), rules=("allow * /**",)))
+    assert widened(before, now) == ()
+    lines = widened(before, now, isolated=True)
+    assert lines == ("network access to evil.test", "network rule: allow * /** for api.test")
 
 
 def test_the_first_run_is_the_measure_and_a_wider_one_needs_a_yes(tmp_path):
