@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from engine.errors import MoatError as MoatError
     from engine.errors import RunNotFound as RunNotFound
     from engine.errors import UsageError as UsageError
+    from engine.events import Approval as Approval
     from engine.events import GrantInfo as GrantInfo
     from engine.events import GrantState as GrantState
     from engine.events import GrantUse as GrantUse
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
     from engine.granting import validate_token as validate_token
     from engine.grants import FoundToken as FoundToken
     from engine.home import Home as Home
+    from engine.run.approvals import answer_approval as answer_approval
+    from engine.run.approvals import waiting_approvals as waiting_approvals
+    from engine.run.approvals import watch_approvals as watch_approvals
     from engine.run.audit_view import audit_counts as audit_counts
     from engine.run.audit_view import audit_newest as audit_newest
     from engine.run.audit_view import audit_page as audit_page
@@ -89,7 +93,7 @@ _HOMES = {
     "engine.doctor": ("CheckResult", "CheckState", "fix_machine", "run_checks"),
     "engine.errors": ("ApprovalNeeded", "MoatError", "RunNotFound", "UsageError"),
     "engine.events": (
-        "GrantInfo", "GrantState", "GrantUse",
+        "Approval", "GrantInfo", "GrantState", "GrantUse",
         "LogLine", "ProviderInfo", "RequestRecord", "RunInfo", "RunState",
         "timestamp",
     ),
@@ -100,6 +104,7 @@ _HOMES = {
     ),
     "engine.grants": ("FoundToken",),
     "engine.home": ("Home",),
+    "engine.run.approvals": ("answer_approval", "waiting_approvals", "watch_approvals"),
     "engine.run.audit_view": (
         "audit_counts", "audit_newest", "audit_page", "audit_pages", "audit_place", "verify_bundle_file",
     ),

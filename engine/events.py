@@ -100,7 +100,8 @@ class LogLine(msgspec.Struct, frozen=True):
 
 
 class ControlRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line to a run's `control.sock`. op: `ping`, `stop`, `kill`, `rename` (to `name`), `exec`, `attach`.
+    """One line to a run's `control.sock`. op: `ping`, `stop`, `kill`, `rename` (to `name`); `watch`
+    (somebody is there to answer approvals), `answer` (with `approval` and `answer`); `exec`, `attach`.
 
     The last two turn the connection into a session once they are answered (engine/run/frames.py), and the
     rest is theirs. command: empty is a shell. height, width: of the terminal, in characters.
@@ -108,6 +109,8 @@ class ControlRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
     op: str
     name: str = ""
+    approval: str = ""  # Approval.id
+    answer: str = ""  # once, run, always, deny, deny-run
     command: tuple[str, ...] = ()
     stdin: bool = False
     tty: bool = False
@@ -123,6 +126,26 @@ class ControlReply(msgspec.Struct, frozen=True, omit_defaults=True):
     remedy: str = ""
     state: str = ""
     tty: bool = False  # the session's program has a terminal
+
+
+class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One entry of `approvals.json`: a request that waits for a person's answer. All of it is the agent's
+    wording, redacted and not yet fit for a terminal.
+
+    host: in full, as it is sent (an international name in its xn-- form); reads_as: how it reads, empty
+    when that is the same. requests: how many that are alike wait for this answer.
+    """
+
+    id: str
+    host: str
+    port: int
+    method: str
+    path: str
+    since: str
+    until: str
+    tls: bool = True
+    reads_as: str = ""
+    requests: int = 1
 
 
 class GrantState(StrEnum):

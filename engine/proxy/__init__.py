@@ -2,6 +2,7 @@
 
     decision  destination  identity  paths  rules  policy    pure: what decides
     placeholders  inject  mask  redact  http1_head           pure: what may be sent and written down
+    approvals  holding                                       requests that wait for a person
     admission  exchange  answers  capture  dial              one request's way, without mitmproxy
     open_requests                                            which ones are on their way
     http1  http2  stream  tls  upstream  connection          mitmproxy's layers, guarded
@@ -18,11 +19,15 @@ from typing import TYPE_CHECKING
 from engine.lazy import exports
 
 if TYPE_CHECKING:
+    from engine.proxy.approvals import ApprovalAnswer as ApprovalAnswer
+    from engine.proxy.approvals import Waiting as Waiting
     from engine.proxy.ca import CertificateAuthority as CertificateAuthority
     from engine.proxy.decision import Decision as Decision
     from engine.proxy.decision import RequestHead as RequestHead
+    from engine.proxy.destination import unicode_host as unicode_host
     from engine.proxy.dial import ConnectTo as ConnectTo
     from engine.proxy.dial import parse_connect_to as parse_connect_to
+    from engine.proxy.holding import Holding as Holding
     from engine.proxy.policy import Policy as Policy
     from engine.proxy.policy import decide as decide
     from engine.proxy.recorder import INJECT as INJECT
@@ -39,9 +44,12 @@ if TYPE_CHECKING:
     from engine.proxy.trust import system_bundle as system_bundle
 
 _HOMES = {
+    ".approvals": ("ApprovalAnswer", "Waiting"),
     ".ca": ("CertificateAuthority",),
+    ".destination": ("unicode_host",),
     ".dial": ("ConnectTo", "parse_connect_to"),
     ".decision": ("Decision", "RequestHead"),
+    ".holding": ("Holding",),
     ".policy": ("Policy", "decide"),
     ".recorder": ("INJECT", "INJECT_REPLACED", "Recorder"),
     ".server": ("ProxyServer", "preload"),

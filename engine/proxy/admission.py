@@ -9,10 +9,14 @@ from __future__ import annotations
 import asyncio
 import hmac
 
+import msgspec
+
 from engine.errors import MoatError
-from engine.proxy.answers import NOT_RECORDED, Answer, denial, failure
+from engine.proxy.answers import APPROVAL_NOT_RECORDED, NOT_RECORDED, Answer, denial, failure
+from engine.proxy.approvals import Question
 from engine.proxy.decision import Decision, GrantRule, RequestHead
 from engine.proxy.exchange import Exchange
+from engine.proxy.holding import Holding
 from engine.proxy.inject import HeaderList, forwardable, inject, strip_placeholders, wants_upgrade
 from engine.proxy.mask import Masker
 from engine.proxy.open_requests import OpenRequests
@@ -32,7 +36,8 @@ RECORD_TIMEOUT = 10.0  # seconds for the audit log to make an entry durable
 class Admission:
     """One per run. `unrecorded` counts entries that the recorder refused (other than intents, which gate)."""
 
-    def __init__(self, spec: ProxySpec, recorder: Recorder) -> None:
+    def __init__(self, spec: ProxySpec, recorder: Recorder, holding: Holding | None = None) -> None:
+        self._holding = holding or Holding(0)
         self._injections = {injection.grant: injection for injection in spec.injections}
         self._placeholders = frozenset(p for injection in spec.injections for p in injection.placeholders)
         self._credentials = f"moat:{spec.token}".encode("ascii")
@@ -54,6 +59,12 @@ class Admission:
         """The header fields to send, complete but for framing; or what to answer instead of sending."""
         self._open.add(exchange)
         decision = decide(head, self.policy)
+        if decision.ask:
+            held = await self._hold(head, decision, exchange)
+            if isinstance(held, Answer):
+                exchange.sent(head.headers)
+                return held
+            decision = held
         exchange.decision = decision
         if not decision.allowed:
             await self.refused(exchange, decision)
@@ -76,6 +87,38 @@ class Admission:
         exchange.upgrade = upgrade
         exchange.sent(fields)
         return fields
+
+    async def _hold(self, head: RequestHead, decision: Decision, exchange: Exchange) -> Decision | Answer:
+        """Wait for a person's answer, and write it down before it counts. Nothing was connected, resolved
+        or read of the body by now; when the client goes, this is cancelled.
+        """
+        destination = decision.destination
+        assert destination is not None
+        method, shown = exchange.shown(head.path)
+        question = Question(destination.host, destination.port, method, head.path, head.tls, shown)
+        exchange.held, exchange.host = True, destination.host
+        try:
+            settled = await self._holding.settle(question)
+        except asyncio.CancelledError:
+            exchange.denied, exchange.rule = True, "approval-withdrawn"
+            exchange.reason = "The client went away before a person had answered."
+            raise
+        finally:
+            exchange.held = False
+        if not settled.allowed:
+            return msgspec.structs.replace(
+                decision, rule=settled.rule, message=settled.message, remedy=settled.remedy
+            )
+        try:
+            async with asyncio.timeout(RECORD_TIMEOUT):
+                await self._recorder.approved(
+                    destination.host, exchange.operation(), settled.rule, settled.message
+                )
+        except (MoatError, TimeoutError, OSError) as error:
+            exchange.error = f"the approval could not be recorded: {type(error).__name__}"
+            status, name, message, remedy = APPROVAL_NOT_RECORDED
+            return failure(status, name, destination.host, message, remedy)
+        return Decision(True, destination, rule=settled.rule)
 
     async def _attach(
         self, rule: GrantRule, decision: Decision, fields: HeaderList, exchange: Exchange

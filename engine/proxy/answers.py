@@ -79,6 +79,13 @@ NOT_RECORDED = (
     "Look at the run's log on the host: the disk may be full.",
 )
 
+APPROVAL_NOT_RECORDED = (
+    503,
+    "audit",
+    "The audit log could not be written, and nothing that a person allows leaves unrecorded.",
+    "Look at the run's log on the host: the disk may be full.",
+)
+
 INTERNAL = Answer(500, "internal", "Moat's proxy failed while it handled this request; nothing was sent.\n")
 
 # OpenSSL's words for a failed verification (crypto/x509/x509_txt.c) → what to tell

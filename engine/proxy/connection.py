@@ -95,6 +95,9 @@ class AgentConnection(server.LiveConnectionHandler):
         await open_upstream(self, self._dialer, command)
 
     async def server_event(self, event: events.Event) -> None:
+        gone = isinstance(event, events.ConnectionClosed) and event.connection is self.client
+        if gone and any(exchange.held for exchange in self._open):
+            self.abort()  # its layer would hear of this only after an answer that nobody waits for now
         await super().server_event(event)
         self._progress.set()
 

@@ -104,6 +104,21 @@ def _to_ascii(text: str) -> str:
         raise BadDestination("a host that is not a valid internationalised name") from error
 
 
+def unicode_host(host: str) -> str:
+    """How a name in A-labels reads; empty when it has none, so that it reads as it is written."""
+    return ".".join(map(_to_unicode, host.split("."))) if "xn--" in host else ""
+
+
+def _to_unicode(label: str) -> str:
+    if not label.startswith("xn--"):
+        return label
+    try:
+        # without IDNA's checks: what it would refuse is what a person should see
+        return label[4:].encode("ascii").decode("punycode")
+    except UnicodeError:
+        return label
+
+
 def _canonical_v4(labels: list[str]) -> str:
     """inet_aton's spellings: 1 to 4 parts, each decimal, 0octal or 0xhex, the last one filling the rest.
 

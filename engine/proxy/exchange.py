@@ -32,6 +32,7 @@ class Exchange:
         self.grant = ""
         self.rule = ""
         self.denied = False
+        self.held = False  # it waits for a person's answer
         self.audited = False  # whether the denial has its audit entry
         self.error = ""
         self.reason = ""  # why Moat itself answered
@@ -119,6 +120,10 @@ class Exchange:
         return msgspec.structs.replace(
             self._head, duration_ms=self._elapsed(), bytes_in=received, bytes_out=sent
         )
+
+    def shown(self, path: str) -> tuple[str, str]:
+        """Method and path as a person may see them: redacted, and no longer than one can read."""
+        return self._redactor.text(self.method)[:20], self._redactor.url(path)[:2000]
 
     def record(self) -> RequestRecord:
         """Redacted through and through; to be called once, when the exchange has ended."""

@@ -15,6 +15,9 @@ class Recorder(Protocol):
     async def credential(self, grant: str, action: str, host: str) -> None:
         """The audit intent. Returns when it is durable; any error it raises refuses the request."""
 
+    async def approved(self, host: str, operation: str, rule: str, message: str) -> None:
+        """A request that a person let go. Returns when it is durable; any error it raises refuses it."""
+
     async def denied(self, host: str, operation: str, rule: str, message: str) -> None:
         """A request that policy refused. `operation` is e.g. "GET https://host/path", redacted."""
 

@@ -16,6 +16,7 @@ from engine.errors import ProxyError
 from engine.proxy.admission import Admission
 from engine.proxy.ca import CertificateAuthority
 from engine.proxy.dial import Dialer
+from engine.proxy.holding import Holding
 from engine.proxy.recorder import Recorder
 from engine.proxy.spec import ProxySpec
 
@@ -36,12 +37,21 @@ def preload() -> None:
 class ProxyServer:
     """`start` once, `close` once. Everything runs in the loop that calls `start`."""
 
-    def __init__(self, spec: ProxySpec, ca: CertificateAuthority, recorder: Recorder) -> None:
-        """Raises ProxyError or UsageError for a spec that cannot be served."""
+    def __init__(
+        self,
+        spec: ProxySpec,
+        ca: CertificateAuthority,
+        recorder: Recorder,
+        holding: Holding | None = None,
+    ) -> None:
+        """holding: where the policy `ask` holds requests; without it there is nobody to ask.
+
+        Raises ProxyError or UsageError for a spec that cannot be served.
+        """
         spec.check()
         self._spec = spec
         self._ca = ca
-        self._admission = Admission(spec, recorder)
+        self._admission = Admission(spec, recorder, holding)
         try:
             self._subnets = tuple(ipaddress.ip_network(part.strip()) for part in spec.subnet.split(","))
         except ValueError as error:

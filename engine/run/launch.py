@@ -40,7 +40,7 @@ from engine.runtimes import (
 )
 
 if TYPE_CHECKING:
-    from engine.proxy import CertificateAuthority, ProxyServer, Recorder, Trust
+    from engine.proxy import CertificateAuthority, Holding, ProxyServer, Recorder, Trust
     from engine.ssh_agent import SshRecorder
 
     class RunRecorder(Recorder, SshRecorder, Protocol):
@@ -73,6 +73,7 @@ async def launch(
     granted: Granted,
     engine: Runtime,
     recorder: RunRecorder,
+    holding: Holding,
     say: Callable[[str], None],
 ) -> Launched:
     """Bring the run up. On any error, and when cancelled, nothing of this process stays open; what the
@@ -115,7 +116,7 @@ async def launch(
         attachment = await container.attach()
         undo.push_async_callback(attachment.close)
         starting = group.create_task(container.start())
-        proxy = (await loading)(_proxy_spec(spec, granted, token, reach.peers), ca, recorder)
+        proxy = (await loading)(_proxy_spec(spec, granted, token, reach.peers), ca, recorder, holding)
         undo.push_async_callback(proxy.close)
         await proxy.start(listener)
         await starting

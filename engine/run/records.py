@@ -73,6 +73,16 @@ class RunRecords:
         if event.action == SIGN_ALLOWED:
             self._used(PREFIX + event.host)
 
+    async def approved(self, host: str, operation: str, rule: str, message: str) -> None:
+        """Durable on return; raises AuditGateClosed, and then the proxy sends nothing."""
+        try:
+            await self._audit.append(
+                policy("network", operation, "allow", rule=rule, message=f"{host}: {message}")
+            )
+        except AuditGateClosed as error:
+            self._say_gate(error)
+            raise
+
     async def denied(self, host: str, operation: str, rule: str, message: str) -> None:
         await self.note(policy("network", operation, "deny", rule=rule, message=f"{host}: {message}"))
 

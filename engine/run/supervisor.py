@@ -22,6 +22,7 @@ from engine.audit import AuditLog, Signer, container, policy, secret
 from engine.errors import AuditError, ContainerFailed, HomeError, MoatError
 from engine.events import ControlReply, ControlRequest, RunInfo, RunState, timestamp
 from engine.home import Home
+from engine.run.approvals import FIRST_LEASE, ApprovalDesk
 from engine.run.carry import Carrier
 from engine.run.control import send_reply, serve_control
 from engine.run.injections import Granted
@@ -68,6 +69,7 @@ class Supervisor:
         self._kill = asyncio.Event()
         self._unwritten_said = False
         self._sessions: Sessions | None = None
+        self._approvals = ApprovalDesk(home, spec.id, spec.approval_timeout)
         self.info = _first_info(spec, granted)
 
     def request_stop(self, *, kill: bool = False) -> None:
@@ -121,6 +123,7 @@ class Supervisor:
                     raise
                 raise failure from error
             finally:
+                self._approvals.close()
                 await records.close()
         finally:
             await self._close_log(log)
@@ -131,8 +134,17 @@ class Supervisor:
             if engine is None:
                 return await self._stopped_early(records)
             made.push_async_callback(self._remove, engine)
+            self._expect_viewer()
             launched = await self._unless_stopped(
-                launch(self._home, self._spec, self._granted, engine, records, self._notice)
+                launch(
+                    self._home,
+                    self._spec,
+                    self._granted,
+                    engine,
+                    records,
+                    self._approvals.holding,
+                    self._notice,
+                )
             )
             if launched is None:
                 return await self._stopped_early(records)
@@ -148,6 +160,7 @@ class Supervisor:
             )
             sessions = await made.enter_async_context(Sessions(self._spec, launched, records, self._notice))
             self._sessions = sessions
+            self._expect_viewer()
             self._on_running(self.info)
             return await self._until_exit(records, launched, sessions)
 
@@ -229,6 +242,8 @@ class Supervisor:
                 self.request_stop(kill=True)
             case "rename":
                 return self._rename(request.name)
+            case "watch" | "answer":
+                return self._approvals.obey(request, self.info.state)
             case unknown:
                 return ControlReply(ok=False, error=f"unknown request {unknown!r}", state=self.info.state)
         return ControlReply(ok=True, state=self.info.state)
@@ -250,6 +265,11 @@ class Supervisor:
             await self._sessions.converse(request, reader, writer)
         else:
             await send_reply(writer, ControlReply(ok=False, error=f"run {self._spec.name} is still starting"))
+
+    def _expect_viewer(self) -> None:
+        """The screen that started the run learns of it only when it runs, and the agent is quicker."""
+        if self._spec.viewer:
+            self._approvals.holding.watch(FIRST_LEASE)
 
     async def _remove(self, engine: Runtime) -> None:
         try:

@@ -22,6 +22,7 @@ from engine.events import RequestRecord
 from engine.home import Home
 from engine.proxy import (
     CertificateAuthority,
+    Holding,
     HostRule,
     Injection,
     ProxyServer,
@@ -46,6 +47,7 @@ class Notes:
 
     intents: list[tuple[str, str, str]] = field(default_factory=list)
     denials: list[tuple[str, str, str, str]] = field(default_factory=list)
+    approvals: list[tuple[str, str, str, str]] = field(default_factory=list)
     records: list[RequestRecord] = field(default_factory=list)
     opened: list[list[RequestRecord]] = field(default_factory=list)
     refuse: Exception | None = None
@@ -58,6 +60,11 @@ class Notes:
         if self.refuse is not None:
             raise self.refuse
         self.intents.append((grant, action, host))
+
+    async def approved(self, host: str, operation: str, rule: str, message: str) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+        self.approvals.append((host, operation, rule, message))
 
     async def denied(self, host: str, operation: str, rule: str, message: str) -> None:
         self.denials.append((host, operation, rule, message))
@@ -271,6 +278,7 @@ async def proxying(
     tmp_path: Path,
     *upstreams: tuple[str, Upstream],
     injections: tuple[Injection, ...] = (GITHUB,),
+    holding: Holding | None = None,
     **spec: Any,
 ) -> AsyncIterator[Proxying]:
     """A proxy whose `--connect-to` entries lead each "host:port" to its upstream."""
@@ -291,7 +299,7 @@ async def proxying(
         "connect_to": entries,
         "upstream_ca": trusted if trusted.stat().st_size else None,
     }
-    server = ProxyServer(ProxySpec(**(fields | spec)), ca, notes)
+    server = ProxyServer(ProxySpec(**(fields | spec)), ca, notes, holding)
     try:
         await server.start(sock)
         yield Proxying(server, sock.getsockname()[1], notes, ca.trust_files(tmp_path))
