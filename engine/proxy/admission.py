@@ -100,8 +100,7 @@ class Admission:
         try:
             settled = await self._holding.settle(question)
         except asyncio.CancelledError:
-            exchange.denied, exchange.rule = True, "approval-withdrawn"
-            exchange.reason = "The client went away before a person had answered."
+            exchange.withdraw()
             raise
         finally:
             exchange.held = False

@@ -28,7 +28,7 @@ from engine.proxy.destination import BadDestination, Destination, normalise_host
 from engine.proxy.dial import Dialer, DialRefused
 from engine.proxy.exchange import Exchange
 from engine.proxy.http1 import HeadedRequest, MalformedHeadHook
-from engine.proxy.http1_head import BadRequest, check_fields, find_end
+from engine.proxy.http1_head import BadRequest, check_fields, may_be_http
 from engine.proxy.layer_options import MODE, OPTIONS, silence
 from engine.proxy.policy import decide_tunnel
 from engine.proxy.stream import ANSWER, EXCHANGE, PERMIT, ClosedLayer, GuardedLayer, http_layer
@@ -151,7 +151,7 @@ class AgentConnection(server.LiveConnectionHandler):
                 self._in_tls = True
                 wanted.layer = tls_layers.ClientTLSLayer(wanted.context)
                 return
-        elif _may_be_http(data):
+        elif may_be_http(data):
             self._http = wanted.layer = http_layer(wanted.context, in_tunnel=True)
             return
         wanted.layer = ClosedLayer(wanted.context)
@@ -352,7 +352,9 @@ class AgentConnection(server.LiveConnectionHandler):
 
     async def _disconnected(self, hook: server_hooks.ClientDisconnectedHook) -> None:
         for exchange in list(self._open):
-            if exchange.status != 101:
+            if exchange.held:
+                exchange.withdraw()
+            elif exchange.status != 101:
                 exchange.error = exchange.error or "the connection closed before the response was complete"
             await self._finish(exchange)
 
@@ -374,14 +376,6 @@ class AgentConnection(server.LiveConnectionHandler):
         exchange.error = message
         await self._admission.refused(exchange, Decision(False, self._tunnel, None, status, rule, message))
         await self._finish(exchange)
-
-
-def _may_be_http(data: bytes) -> bool:
-    try:
-        find_end(data.lstrip(b"\r\n"))
-    except BadRequest:
-        return False
-    return True
 
 
 type _Handler = Callable[[AgentConnection, Any], Awaitable[None]]

@@ -70,6 +70,11 @@ class Exchange:
         if not answer.denied:
             self.error = self.error or self.reason
 
+    def withdraw(self) -> None:
+        """Its client went while it was held: it was never allowed."""
+        self.held, self.denied, self.rule = False, True, "approval-withdrawn"
+        self.reason = self.error = "the client went away before a person had answered"
+
     def tunnelled(self, data: bytes, *, outwards: bool) -> None:
         """Bytes after a protocol switch: counted, not kept."""
         if outwards:

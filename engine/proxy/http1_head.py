@@ -71,6 +71,15 @@ def find_end(data: bytes | bytearray) -> int:
     return end + 4 if end >= 0 else 0
 
 
+def may_be_http(data: bytes) -> bool:
+    """Whether this could be the beginning of a request."""
+    try:
+        find_end(data.lstrip(b"\r\n"))
+    except BadRequest:
+        return False
+    return True
+
+
 def parse_head(data: bytes) -> Head:
     """`data` is a whole head, as measured by `find_end`. Raises BadRequest."""
     lines = data[:-4].split(b"\r\n")
