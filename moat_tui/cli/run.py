@@ -68,10 +68,12 @@ class _RunCommand(click.Command):
     help="gVisor whatever agent.yaml says, or runc where gVisor would be required (Linux).",
 )
 @click.option(
-    "--policy", type=click.Choice(["permissive", "strict"]), help="strict: only named hosts can be reached."
+    "--policy",
+    type=click.Choice(["permissive", "strict", "ask"]),
+    help="strict: only named hosts can be reached; ask: a person decides about others.",
 )
 @click.option("--allow-host", "allow_hosts", multiple=True, metavar="HOST",
-              help="A host the strict policy lets through. Repeatable.")  # fmt: skip
+              help="A host that strict and ask let through. Repeatable.")  # fmt: skip
 @options.profile
 @click.option("--keep", is_flag=True, help="Keep the container when the run ends.")
 @click.option("--accept-config", is_flag=True, help="Agree to what agent.yaml newly asks for.")
