@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from textual import on
@@ -11,6 +12,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from moat_tui.screen.approvals_desk import ANNOUNCE_EVERY, ApprovalsDesk
 from moat_tui.screen.models.chain_states import ChainState, ChainStates
 from moat_tui.screen.models.moments import plural
 from moat_tui.screen.models.pieces import shorten_path
@@ -23,7 +25,7 @@ from moat_tui.screen.panes.requests import RequestsPane
 from moat_tui.screen.panes.runs import RunsPane
 from moat_tui.screen.panes.welcome import Welcome
 from moat_tui.screen.problems import explain, report
-from moat_tui.screen.reader import GrantsRead, Reader, ReadFailed, RunsRead
+from moat_tui.screen.reader import ApprovalsRead, GrantsRead, Reader, ReadFailed, RunsRead
 from moat_tui.screen.request_reader import RequestReader
 from moat_tui.screen.requests_read import RequestsRead
 from moat_tui.screen.watch import ChainAbsent, ChainFailed, ChainProgress, ChainVerified, ChainWatch
@@ -55,8 +57,14 @@ class Board(Screen[None]):
         self._grants_known = False
         self._seems_new = False  # until the threads have looked
         self._shown_panes = False  # somebody went to a pane although nothing is in it
+        self._announced: set[str] = set()
         self.chains = ChainStates()
         self.machine_note = ""  # what the doctor found, for the head of the screen
+
+    @cached_property
+    def approvals(self) -> ApprovalsDesk:
+        app = cast("MoatApp", self.app)
+        return ApprovalsDesk(app, app.face)
 
     def compose(self) -> ComposeResult:
         yield Static("Moat", id="title-bar", markup=False)
@@ -90,6 +98,7 @@ class Board(Screen[None]):
         self.run_worker(self._request_reader.run, thread=True, group="requests", exit_on_error=False)
         self.run_worker(self._chain_watch.run, thread=True, group="watch", exit_on_error=False)
         self.set_interval(AGES_EVERY, self._draw_ages)
+        self.set_interval(ANNOUNCE_EVERY, self._announce)
         self.app.theme_changed_signal.subscribe(self, self._theme_changed)
         self.begun()
 
@@ -140,6 +149,9 @@ class Board(Screen[None]):
         self.chains.keep(run.id for run in message.runs)
         self._chain_watch.watch_also(tuple(run.id for run in message.runs if not run.state.ended))
         self._grants.redraw(self._now())
+        self.approvals.know_runs(message.runs)
+        if not self._announced.issuperset(self._asking()):
+            self._announce()
         run = self._runs.current
         self._count_requests(run.id if run else "")
         if run != old:
@@ -156,6 +168,27 @@ class Board(Screen[None]):
             if message.reset:
                 self.refresh_bindings()
         message.taken()
+
+    @on(ApprovalsRead)
+    def _approvals_read(self, message: ApprovalsRead) -> None:
+        self.approvals.take(message.waiting)
+        self._runs.waiting = self.approvals.queue.counts()
+        self._runs.redraw(self._now())
+        self._retitle()
+        self.refresh_bindings()
+
+    def _asking(self) -> list[str]:
+        return [run.id for run in self._runs.runs.values() if run.policy == "ask" and not run.state.ended]
+
+    def _announce(self) -> None:
+        """Runs with the policy `ask` refuse at once where nobody is there to answer. A read-only screen
+        cannot answer, so it does not say that it is there."""
+        asking = self._asking()
+        self._announced = set(asking)
+        if asking and not cast("MoatApp", self.app).read_only:
+            self.run_worker(
+                self.approvals.announce(asking), group="announce", exclusive=True, exit_on_error=False
+            )
 
     @on(GrantsRead)
     def _grants_read(self, message: GrantsRead) -> None:
@@ -261,11 +294,15 @@ class Board(Screen[None]):
     def _retitle(self) -> None:
         app = cast("MoatApp", self.app)
         live = sum(not run.state.ended for run in self._runs.runs.values())
-        app.title_terminal(terminal_title(live))
+        waiting = len(self.approvals.queue.waiting)
+        app.title_terminal(terminal_title(live, waiting))
         runs, grants = plural(len(self._runs.runs), "run"), plural(len(self._grants.grants), "grant")
         text = f"Moat   {live} live, {runs}, {grants}" if self._has_read else "Moat"
         if app.read_only:
             text += "   read-only"
+        self.query_one("#title-bar").set_class(waiting > 0, "waiting")
+        if waiting:
+            text = f"⚑ {plural(waiting, 'request')} for you: W   {text}"
         alarm = self.chains.alarm(self._runs.runs.values())
         self.query_one("#title-bar").set_class(bool(alarm), "alarm")
         text = f"{alarm}   {text}" if alarm else text

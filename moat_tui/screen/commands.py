@@ -52,6 +52,7 @@ ON_MAIN = (
         for column in COLUMNS
     ),
     Command("request: follow", "Go to the newest request, and stay there", "screen.follow_requests"),
+    Command("request: approvals", "Requests that wait for your answer", "screen.open_approvals"),
     Command("grant: add", "Store a credential that runs can be granted", "screen.add_grant"),
     Command("grant: show", "What is stored about the grant under the cursor", "screen.show_grant"),
     Command("grant: replace", "Store a new value for the grant under the cursor", "screen.replace_grant"),

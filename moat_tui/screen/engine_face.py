@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine import (
+        Approval,
         AuditCounts,
         AuditPages,
         CheckResult,
@@ -64,6 +65,8 @@ class EngineFace(Protocol):
     def runs_stamp(self) -> Stamp: ...
     def grants_stamp(self) -> Stamp: ...
     def audit_stamp(self, run_id: str) -> Stamp: ...
+    def approvals_stamp(self, run_id: str) -> Stamp: ...
+    def approvals(self, run_id: str) -> list[Approval]: ...
     def verify(
         self, run_id: str, progress: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> Verdict: ...
@@ -79,6 +82,8 @@ class EngineFace(Protocol):
     # Awaited by the screen: these never block its loop.
     async def start(self, request: RunRequest) -> RunInfo: ...
     async def stop(self, run_id: str, *, kill: bool) -> RunInfo: ...
+    async def watch_approvals(self, run_id: str) -> None: ...
+    async def answer_approval(self, run_id: str, approval: str, answer: str) -> None: ...
     async def reap(self) -> list[RunInfo]: ...
     async def destroy(self, run_id: str) -> None: ...
     async def rename(self, run_id: str, name: str) -> RunInfo: ...
@@ -165,6 +170,14 @@ class Engine:
         folder = self._home.run(run_id)
         return (file_mark(folder / "audit.db"), file_mark(folder / "audit.db-wal"))
 
+    def approvals_stamp(self, run_id: str) -> Stamp:
+        return (file_mark(self._home.run(run_id) / "approvals.json"),)
+
+    def approvals(self, run_id: str) -> list[Approval]:
+        from engine import waiting_approvals
+
+        return waiting_approvals(self._home, run_id)
+
     def verify(
         self, run_id: str, progress: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> Verdict:
@@ -214,13 +227,22 @@ class Engine:
         import msgspec
 
         call = await _loaded("start_detached")
-        # Whoever looks at the screen can be asked, and has a terminal to attach with.
-        asked = msgspec.structs.replace(request, person=True, tty=True)
+        # Whoever looks at the screen can be asked, before the run and while it goes on, and has a terminal to
+        # attach with.
+        asked = msgspec.structs.replace(request, person=True, viewer=True, tty=True)
         return cast("RunInfo", await call(self._home, asked, timeout=START_TIMEOUT))
 
     async def stop(self, run_id: str, *, kill: bool) -> RunInfo:
         call = await _loaded("stop_run")
         return cast("RunInfo", await call(self._home, run_id, kill=kill))
+
+    async def watch_approvals(self, run_id: str) -> None:
+        call = await _loaded("watch_approvals")
+        await call(self._home, run_id)
+
+    async def answer_approval(self, run_id: str, approval: str, answer: str) -> None:
+        call = await _loaded("answer_approval")
+        await call(self._home, run_id, approval, answer)
 
     async def reap(self) -> list[RunInfo]:
         call = await _loaded("reap")

@@ -59,6 +59,14 @@ action by its name.
             id="view.filter",
             tooltip="Show some of the requests",
         ),
+        Binding(
+            "W",
+            "open_approvals",
+            "Waiting",
+            show=False,
+            id="approval.open",
+            tooltip="Requests that wait for your answer",
+        ),
         Binding("D", "open_doctor", "Doctor", show=False, id="doctor.open", tooltip="Is this machine ready?"),
         Binding(
             "X", "kill_run", "Kill", show=False, id="run.kill", tooltip="Kill the selected run; asks first"
@@ -105,6 +113,8 @@ action by its name.
             return run is not None and not run.state.ended
         if action == "destroy_run":
             return run is not None and run.state.ended
+        if action == "open_approvals":
+            return self.approvals.queue.current is not None
         if action in ("open_output", "start_again", "rename_run"):
             return run is not None
         if action in ("open_terminal", "attach_run", "open_shell"):
@@ -227,6 +237,9 @@ action by its name.
         """Quit, after asking about the runs that were started here."""
         if await self._runs_desk.may_leave(self._runs.runs):
             self.app.exit(0)
+
+    def action_open_approvals(self) -> None:
+        self.approvals.open()
 
     # Audit
 

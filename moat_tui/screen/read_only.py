@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 CHANGING_ACTIONS = frozenset(
     {
         "add_grant",
+        "answer_approval",
         "attach_run",
         "destroy_run",
         "fix_machine",
@@ -32,6 +33,8 @@ CHANGING_ACTIONS = frozenset(
 
 READING = frozenset(
     {
+        "approvals",
+        "approvals_stamp",
         "audit_counts",
         "audit_page",
         "audit_pages",

@@ -20,10 +20,11 @@ from moat_tui.screen.engine_face import EngineFace, Stamp, Tail, file_mark
 from moat_tui.screen.models.line_counts import LineCounts
 
 if TYPE_CHECKING:
-    from engine import GrantInfo, GrantUse, LogLine, RunInfo
+    from engine import Approval, GrantInfo, GrantUse, LogLine, RunInfo
 
 LOOK_EVERY = 0.1  # seconds between looks at a file that is followed
 RUNS_EVERY = 0.25  # seconds between looks at the list of runs: DataTable takes at most four updates a second
+APPROVALS_EVERY = 0.2
 GRANTS_EVERY = 1.0
 USES_EVERY = 5.0  # "last used" of a busy run changes all the time, and reading it reads every run
 GRANTS_AT_LEAST = 60.0  # a grant expires without any file changing
@@ -38,6 +39,13 @@ class RunsRead(Message):
     runs: list[RunInfo]
     requests: dict[str, int]
     recent: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass
+class ApprovalsRead(Message):
+    """What waits for an answer, by run; runs in which nothing waits are left out."""
+
+    waiting: dict[str, list[Approval]]
 
 
 @dataclass
@@ -108,6 +116,7 @@ class Reader:
         self._runs: list[RunInfo] | None = None
         self._runs_stamp: Stamp | None = None
         self._grants_stamp: Stamp | None = None
+        self._approvals_stamp: Stamp = ()
         self._due: dict[str, float] = {}
         self._failed: dict[str, str] = {}
         self._grants_read_at = 0.0
@@ -125,6 +134,7 @@ class Reader:
     def run(self) -> None:
         while not self._stopped:
             self._guarded("runs", RUNS_EVERY, self._look_at_runs)
+            self._guarded("approvals", APPROVALS_EVERY, self._look_at_approvals)
             self._guarded("grants", GRANTS_EVERY, self._look_at_grants)
             self._wake.wait(LOOK_EVERY)
             self._wake.clear()
@@ -163,6 +173,15 @@ class Reader:
         return {
             run_id: [record.ts for record in self._face.request_tail(run_id).last(RECENT)] for run_id in new
         }
+
+    def _look_at_approvals(self) -> None:
+        asking = [run.id for run in self._runs or () if run.policy == "ask" and not run.state.ended]
+        stamp = tuple((run_id, self._face.approvals_stamp(run_id)) for run_id in asking)
+        if stamp == self._approvals_stamp:
+            return
+        found = {run_id: waiting for run_id in asking if (waiting := self._face.approvals(run_id))}
+        self._deliver(ApprovalsRead(found))
+        self._approvals_stamp = stamp
 
     def _look_at_grants(self) -> None:
         stamp = self._face.grants_stamp()

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from engine import (
+    Approval,
     AuditCounts,
     AuditPages,
     CheckResult,
@@ -207,6 +208,18 @@ class FakeFace(Engine):
         await self._acts("stop", run_id, kill)
         run = next(run for run in self.runs() if run.id == run_id)
         return write_run(self.home, msgspec.structs.replace(run, state=RunState.STOPPED, ended_at=ago()))
+
+    async def watch_approvals(self, run_id: str) -> None:
+        await self._acts("watch_approvals", run_id)
+
+    async def answer_approval(self, run_id: str, approval: str, answer: str) -> None:
+        await self._acts("answer_approval", run_id, approval, answer)
+
+    def approvals(self, run_id: str) -> list[Approval]:
+        return msgspec.json.decode(self.approvals_file(run_id).read_bytes(), type=list[Approval])
+
+    def approvals_file(self, run_id: str) -> Path:
+        return self.home.run(run_id) / "approvals.json"
 
     async def reap(self) -> list[RunInfo]:
         await self._acts("reap")

@@ -38,11 +38,14 @@ def widths(total: int) -> tuple[int, ...]:
     return (name, *fixed, rest - name)
 
 
-def run_cells(run: RunInfo, requests: int | None, now: datetime, graph: str = "") -> tuple[Piece, ...]:
-    """A cell for each of TITLES. requests: None while they are still being counted."""
+def run_cells(
+    run: RunInfo, requests: int | None, now: datetime, graph: str = "", *, waiting: int = 0
+) -> tuple[Piece, ...]:
+    """A cell for each of TITLES. requests: None while they are still being counted. waiting: requests that
+    a person has to answer."""
     return (
         (visible(run.name), "strong"),
-        state_piece(run),
+        (f"⚑ {waiting} waiting", "warn") if waiting and not run.state.ended else state_piece(run),
         (age(run.created_at, now), PLAIN),
         (ran(run, now), PLAIN),
         ("…" if requests is None else count(requests), PLAIN),

@@ -15,6 +15,7 @@ POLICIES = (
     (AS_CONFIGURED, "as agent.yaml says"),
     ("permissive", "permissive"),
     ("strict", "strict"),
+    ("ask", "ask"),
 )
 RUNTIMES = (
     (AS_CONFIGURED, "as agent.yaml says"),

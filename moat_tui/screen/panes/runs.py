@@ -105,6 +105,7 @@ A run belongs to its own supervisor: it goes on when this screen closes.
         super().__init__(id=id)
         self.runs: dict[str, RunInfo] = {}
         self.selected = ""
+        self.waiting: Mapping[str, int] = {}  # run id -> requests that wait for a person's answer
         self._requests: Mapping[str, int] = {}
         self._activities = Activities()
         self._home = os.path.expanduser("~")
@@ -157,7 +158,13 @@ A run belongs to its own supervisor: it goes on when this screen closes.
             [
                 (
                     run.id,
-                    run_cells(run, self._requests.get(run.id), now, self._activities.graph(run.id, now)),
+                    run_cells(
+                        run,
+                        self._requests.get(run.id),
+                        now,
+                        self._activities.graph(run.id, now),
+                        waiting=self.waiting.get(run.id, 0),
+                    ),
                 )
                 for run in shown
             ],

@@ -25,6 +25,8 @@ CHANGING = {
     "start",
     "stop",
     "reap",
+    "answer_approval",
+    "watch_approvals",
     "destroy",
     "rename",
     "save",
