@@ -53,7 +53,7 @@ async def prepare(
         _given_by_config(unasked),
         *_expiry_notices(granted),
         _unmasked(granted.secrets),
-        _unreachable(ssh if spec.policy == "strict" else ()),
+        _unreachable(spec.policy, ssh if spec.isolated else ()),
     ):
         if line:
             notice(line)
@@ -74,5 +74,5 @@ def _unmasked(secrets: Resolved) -> str:
     return f"too short to be blotted out of logs: {names}" if names else ""
 
 
-def _unreachable(ssh: tuple[str, ...]) -> str:
-    return f"with the policy strict no SSH server can be reached: {', '.join(ssh)}" if ssh else ""
+def _unreachable(policy: str, ssh: tuple[str, ...]) -> str:
+    return f"with the policy {policy} no SSH server can be reached: {', '.join(ssh)}" if ssh else ""

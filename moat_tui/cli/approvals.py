@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
 import engine
@@ -32,6 +30,8 @@ def approvals(said: Invocation, run: str, watch: bool, as_json: bool) -> int:
       moat approvals
       moat approvals --watch
     """
+    import asyncio
+
     reap(said.home)
     only = engine.find_run(said.home, run).id if run else ""
     if watch:
@@ -79,6 +79,8 @@ def deny(said: Invocation, run: str, approval: str, for_run: bool) -> int:
 
 
 def _answer(said: Invocation, run: str, approval: str, answer: str, done: str) -> int:
+    import asyncio
+
     found = engine.find_run(said.home, run)
     waiting = {one.id: one for one in engine.waiting_approvals(said.home, found.id)}
     asyncio.run(engine.answer_approval(said.home, found.id, approval, answer))
@@ -88,6 +90,8 @@ def _answer(said: Invocation, run: str, approval: str, answer: str, done: str) -
 
 
 async def _watch(home: engine.Home, only: str, *, as_json: bool) -> None:
+    import asyncio
+
     seen: set[tuple[str, str]] = set()
     told = False
     while True:

@@ -1,7 +1,7 @@
 import pytest
 
-COMMANDS = ["run", "exec", "attach", "list", "logs", "trace", "audit", "stop", "destroy", "grant", "revoke"]
-COMMANDS += ["doctor", "clean", "version"]
+COMMANDS = ["run", "exec", "attach", "list", "logs", "trace", "audit", "approvals", "approve", "deny"]
+COMMANDS += ["stop", "destroy", "grant", "revoke", "doctor", "clean", "version"]
 
 
 @pytest.mark.parametrize("argv", [[], ["--no-ui"]])
