@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from engine.config.policies import ASK
 from engine.credentials import CredentialStore, KeySource
 from engine.events import RunInfo
 from engine.home import Home
@@ -12,7 +13,7 @@ from engine.run.approval import approve
 from engine.run.injections import Granted, open_grants
 from engine.run.request import RunRequest
 from engine.run.signing import load_signer
-from engine.run.spec import settle
+from engine.run.spec import RunSpec, settle
 from engine.run.ssh_access import open_ssh
 from engine.run.supervisor import Supervisor
 from engine.run.terminal import AgentIO
@@ -53,6 +54,7 @@ async def prepare(
         _given_by_config(unasked),
         *_expiry_notices(granted),
         _unmasked(granted.secrets),
+        _unwatched(spec),
         _unreachable(spec.policy, ssh if spec.isolated else ()),
     ):
         if line:
@@ -72,6 +74,12 @@ def _expiry_notices(granted: Granted) -> list[str]:
 def _unmasked(secrets: Resolved) -> str:
     names = ", ".join(secrets.too_short)
     return f"too short to be blotted out of logs: {names}" if names else ""
+
+
+def _unwatched(spec: RunSpec) -> str:
+    if spec.policy != ASK or spec.viewer:
+        return ""
+    return "with the policy ask, requests wait for you only while you watch: moat, or moat approvals --watch"
 
 
 def _unreachable(policy: str, ssh: tuple[str, ...]) -> str:
