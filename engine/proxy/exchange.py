@@ -13,6 +13,7 @@ from engine.proxy.answers import Answer
 from engine.proxy.capture import Capture
 from engine.proxy.decision import Decision
 from engine.proxy.redact import Redactor
+from engine.proxy.scrub_response import ResponseScrubber
 
 _MAX_ERROR = 500  # characters
 
@@ -39,6 +40,7 @@ class Exchange:
         self.status = 0
         self.upgrade = False
         self.finished = False
+        self.scrubber: ResponseScrubber | None = None  # set when a credential goes along
         self.request = Capture(redactor.capture_limit)
         self.response = Capture(redactor.capture_limit)
         self._ttfb = 0
