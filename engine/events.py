@@ -88,6 +88,7 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     response_headers: dict[str, str] = {}
     request_body: str = ""
     response_body: str = ""
+    scrubbed: int = 0  # how often a credential that came back was replaced
     error: str = ""
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections import Counter
+from collections.abc import Iterator
 
 import msgspec
 
@@ -19,11 +21,14 @@ from engine.proxy.exchange import Exchange
 from engine.proxy.holding import Holding
 from engine.proxy.inject import HeaderList, forwardable, inject, strip_placeholders, wants_upgrade
 from engine.proxy.mask import Masker
+from engine.proxy.needles import Needles
 from engine.proxy.open_requests import OpenRequests
 from engine.proxy.placeholders import decode_basic
 from engine.proxy.policy import Policy, decide
 from engine.proxy.recorder import INJECT, INJECT_REPLACED, Recorder
 from engine.proxy.redact import Redactor
+from engine.proxy.scrub import Lexicon
+from engine.proxy.scrub_response import ResponseScrubber, asked
 from engine.proxy.spec import ProxySpec
 
 _NOT_IN_TRAILERS = {
@@ -47,6 +52,8 @@ class Admission:
         rules = [rule for injection in spec.injections for rule in injection.rules]
         self._header_names = frozenset(rule.header.lower() for rule in rules)
         self.redactor = Redactor(Masker(_values(spec)), self._header_names)
+        needles = Needles(_injected(spec))
+        self._lexicon = Lexicon(needles) if needles else None
         self.unrecorded = 0
 
     def authenticated(self, values: list[str]) -> bool:
@@ -137,7 +144,11 @@ class Admission:
             return failure(status, name, host, message, remedy)
         exchange.grant = rule.grant
         others = self._header_names - {rule.header}
-        return strip_placeholders(injected.headers, others, self._placeholders)
+        fields = strip_placeholders(injected.headers, others, self._placeholders)
+        if self._lexicon is None:
+            return fields
+        exchange.scrubber = ResponseScrubber(self._lexicon)
+        return asked(fields)
 
     def without_credentials(self, trailers: HeaderList) -> HeaderList:
         """Trailer fields that may follow: none that would be a second credential, end at a proxy, or say
@@ -165,9 +176,20 @@ class Admission:
         self._open.remove(exchange)
         if exchange.denied and not exchange.audited:
             await self._denied(exchange, exchange.reason)
+        if exchange.scrubber is not None and exchange.scrubber.hits:
+            await self._scrubbed(exchange, exchange.scrubber.hits)
         try:
             async with asyncio.timeout(RECORD_TIMEOUT):
                 await self._recorder.finished(exchange.record())
+        except Exception:
+            self.unrecorded += 1
+
+    async def _scrubbed(self, exchange: Exchange, hits: Counter[str]) -> None:
+        grants = ", ".join(sorted(hits))
+        message = f"ALARM: the credential of grant {grants} came back {hits.total()} times and was replaced."
+        try:
+            async with asyncio.timeout(RECORD_TIMEOUT):
+                await self._recorder.scrubbed(exchange.host, exchange.operation(), message)
         except Exception:
             self.unrecorded += 1
 
@@ -178,6 +200,13 @@ class Admission:
                 await self._recorder.denied(exchange.host, exchange.operation(), exchange.rule, message)
         except Exception:
             self.unrecorded += 1
+
+
+def _injected(spec: ProxySpec) -> Iterator[tuple[str, str]]:
+    """What may come back in a response: each grant's raw secrets, and what its headers say after a scheme."""
+    for injection in spec.injections:
+        for value in (*injection.secrets, *(value.rpartition(" ")[2] for value in injection.values)):
+            yield injection.grant, value
 
 
 def _values(spec: ProxySpec) -> list[str]:

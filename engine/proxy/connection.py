@@ -20,7 +20,7 @@ from mitmproxy.proxy import commands, events, layer, server, server_hooks
 from mitmproxy.proxy.layers import tls as tls_layers
 from mitmproxy.proxy.layers.http import _hooks as hooks
 
-from engine.proxy import answers
+from engine.proxy import answers, scrubbing
 from engine.proxy.admission import Admission
 from engine.proxy.answers import Answer
 from engine.proxy.decision import Decision, RequestHead
@@ -303,17 +303,17 @@ class AgentConnection(server.LiveConnectionHandler):
             exchange.error = "the upstream switched protocols without being asked"
             flow.error = mflow.Error(mflow.Error.KILLED_MESSAGE)
             return
-        response.headers = http.Headers(
-            [
-                (name, value)
-                for name, value in response.headers.fields
-                if not name.lower().startswith(b"proxy-") and name.lower() != b"alt-svc"
-            ]
-        )
-        response.stream = exchange.response.see
+        fields = [
+            (name, value)
+            for name, value in response.headers.fields
+            if not name.lower().startswith(b"proxy-") and name.lower() != b"alt-svc"
+        ]
+        scrubbing.begin(flow, exchange, fields)
 
     async def _response(self, hook: hooks.HttpResponseHook) -> None:
         exchange = cast(Exchange | None, hook.flow.metadata.get(EXCHANGE))
+        if exchange is not None:
+            scrubbing.trailers(hook.flow, exchange)
         if exchange is not None and exchange.status != 101:  # a WebSocket is over when its connection is
             await self._finish(exchange)
 

@@ -153,6 +153,7 @@ class Exchange:
             response_headers=redact.headers(self._response_headers),
             request_body=self._preview(self.request, self._request_headers),
             response_body=self._preview(self.response, self._response_headers),
+            scrubbed=self.scrubber.hits.total() if self.scrubber else 0,
             error=redact.text(redact.masker.mask(self.error, cut=True))[:_MAX_ERROR],
         )
 

@@ -26,5 +26,8 @@ class Recorder(Protocol):
         bodies, the sizes and the duration as they are so far. Must not block and must not fail.
         """
 
+    async def scrubbed(self, host: str, operation: str, message: str) -> None:
+        """A response that carried credentials, which were taken out: once a request, when it has ended."""
+
     async def finished(self, record: RequestRecord) -> None:
         """Every request, once, when it ended in whatever way; redacted already."""

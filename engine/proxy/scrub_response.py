@@ -1,13 +1,14 @@
-"""What a response may carry back: one exchange's entry to the scrubbing, for whichever lane it came by.
+"""What a response may carry back: one exchange's entry to the scrubbing, for whichever lane it came by. Pure.
 
     exchange.scrubber                       None when no credential went along: there is nothing to look for
     head(method, status, reason, fields)    → (reason, fields) to send instead; raises UnreadableBody
-    verbatim                                after head(): the body passes as it is, body() need not be called
+    verbatim                                after head(), and again after any body(): the rest of the body
+                                            passes as it is, and nothing need be called for it
     body(chunk)                             → what to send now, may be empty; raises UnreadableBody
     end()                                   → the rest of the body, before any trailers; raises UnreadableBody
     trailers(fields)                        → fields to send instead
     frames(chunk)                           → instead of body() once a 101 has switched to WebSocket
-    hits                                    how often a value was replaced; the audit entry is made from it
+    hits                                    replacements by grant; the audit entry is made from it
 
 Replacements have the length of what they replace, so Content-Length and ranges stay true. Only for a body
 that had to be decoded and encoded again does head() leave Content-Length out: the lane then frames the
@@ -16,30 +17,129 @@ body as one of unknown length. What is asked of the upstream is narrowed by `ask
 
 from __future__ import annotations
 
+from collections import Counter
+
+from engine.proxy.codings import READABLE, BadCoding
 from engine.proxy.inject import HeaderList
+from engine.proxy.scrub import Lexicon, Scrubber, scrubbed
+from engine.proxy.scrub_body import CodedBody, PlainBody, is_text
+from engine.proxy.scrub_frames import FrameScrubber, UnreadableFrames
+
+_NO_BODY = frozenset({204, 205, 304})
+# what says how long a coded body is or what it adds up to: not true of one that was coded again
+_OF_CODED = frozenset({b"content-length", b"content-md5", b"digest", b"content-digest", b"repr-digest"})
+_GRPC_CODINGS = frozenset({b"grpc-accept-encoding", b"connect-accept-encoding"})
 
 
 class UnreadableBody(ValueError):
     """The response cannot be searched and must not be passed on. The text quotes nothing of it."""
 
 
+def asked(fields: HeaderList) -> HeaderList:
+    """The request's fields without what would make its response unreadable: codings that Moat does not
+    know, any coding of a range (its middle cannot be decoded), compression of messages inside the body.
+    """
+    ranged = any(name.lower() == b"range" for name, _ in fields)
+    kept: HeaderList = []
+    for name, value in fields:
+        lower = name.lower()
+        if lower == b"accept-encoding":
+            value = b"identity" if ranged else _readable(value)
+        elif lower in _GRPC_CODINGS:
+            value = b"identity"
+        elif lower == b"sec-websocket-extensions":
+            continue
+        kept.append((name, value))
+    return kept
+
+
+def _readable(value: bytes) -> bytes:
+    parts = [part.strip() for part in value.split(b",")]
+    kept = [part for part in parts if part.split(b";")[0].strip().lower().decode("latin-1") in READABLE]
+    return value if len(kept) == len(parts) else b", ".join(kept) or b"identity"
+
+
 class ResponseScrubber:
     """To be asked in the order of the module's text, once per response."""
 
-    hits = 0
-    verbatim = False
+    def __init__(self, lexicon: Lexicon) -> None:
+        self._lexicon = lexicon
+        self.hits: Counter[str] = Counter()
+        self.verbatim = True
+        self._body: PlainBody | CodedBody | None = None
+        self._frames: FrameScrubber | None = None
 
     def head(self, method: str, status: int, reason: bytes, fields: HeaderList) -> tuple[bytes, HeaderList]:
-        return reason, fields
+        if status == 101:
+            if _values(fields, b"sec-websocket-extensions"):
+                raise UnreadableBody("the upstream wants a WebSocket extension that nobody asked for")
+            self._frames = FrameScrubber(self._lexicon, self.hits)
+        elif method != "HEAD" and status not in _NO_BODY:
+            fields = self._begin_body(status, fields)
+        return self._scrubbed(reason), self.trailers(fields)
 
     def body(self, chunk: bytes) -> bytes:
+        if self.verbatim or self._body is None:
+            return chunk
+        try:
+            chunk = self._body.feed(chunk)
+        except BadCoding as error:
+            raise UnreadableBody(str(error)) from None
+        self.verbatim = self._body.verbatim
         return chunk
 
     def end(self) -> bytes:
-        return b""
+        if self._body is None:
+            return b""
+        try:
+            return self._body.finish()
+        except BadCoding as error:
+            raise UnreadableBody(str(error)) from None
 
     def trailers(self, fields: HeaderList) -> HeaderList:
-        return fields
+        whole = b"\n".join(part for field in fields for part in field)
+        if self._scrubbed(whole, Counter()) == whole:
+            return fields
+        return [(self._scrubbed(name), self._scrubbed(value)) for name, value in fields]
 
     def frames(self, chunk: bytes) -> bytes:
-        return chunk
+        if self._frames is None:
+            return chunk
+        try:
+            return self._frames.feed(chunk)
+        except UnreadableFrames as error:
+            raise UnreadableBody(str(error)) from None
+
+    def _begin_body(self, status: int, fields: HeaderList) -> HeaderList:
+        types = _values(fields, b"content-type")
+        text = is_text(types[0].decode("latin-1")) if types else None
+        codings = [
+            part.strip().lower().decode("latin-1")
+            for value in _values(fields, b"content-encoding")
+            for part in value.split(b",")
+            if part.strip().lower() not in (b"", b"identity")
+        ]
+        transfer = b",".join(_values(fields, b"transfer-encoding")).strip().lower()
+        if text is False or (codings and types and text is None):
+            return fields  # pictures, and archives that say how they were packed
+        if transfer not in (b"", b"chunked", b"identity"):
+            raise UnreadableBody("the response is compressed in a way that nobody asked for")
+        self.verbatim = False
+        scrubber = Scrubber(self._lexicon, self.hits)
+        if not codings:
+            self._body = PlainBody(scrubber, sniff=text is None)
+            return fields
+        if len(codings) > 1 or status == 206:
+            raise UnreadableBody("the response is in a coding that cannot be searched")
+        try:
+            self._body = CodedBody(scrubber, codings[0])
+        except BadCoding as error:
+            raise UnreadableBody(str(error)) from None
+        return [(name, value) for name, value in fields if name.lower() not in _OF_CODED]
+
+    def _scrubbed(self, data: bytes, hits: Counter[str] | None = None) -> bytes:
+        return scrubbed(data, self._lexicon, self.hits if hits is None else hits)
+
+
+def _values(fields: HeaderList, wanted: bytes) -> list[bytes]:
+    return [value for name, value in fields if name.lower() == wanted]

@@ -23,10 +23,13 @@ from mitmproxy.proxy.layers.http import (
 )
 from mitmproxy.proxy.layers.http._base import HttpEvent
 from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
     RequestData,
+    RequestProtocolError,
     ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
+    ResponseProtocolError,
 )
 from mitmproxy.proxy.layers.http._hooks import HttpResponseHook
 from mitmproxy.proxy.layers.tcp import TCPLayer
@@ -36,6 +39,7 @@ from engine.proxy.answers import INTERNAL, REASONS, Answer, upstream_failure
 from engine.proxy.exchange import Exchange
 from engine.proxy.http1 import StrictHttp1Client, StrictHttp1Server
 from engine.proxy.http2 import Drained, WindowedHttp2Client, WindowedHttp2Server
+from engine.proxy.scrub_response import UnreadableBody
 
 EXCHANGE = "moat.exchange"
 ANSWER = "moat.answer"
@@ -214,6 +218,26 @@ class GuardedStream(HttpStream):
         yield DropStream(self.stream_id)
         yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
 
+    def start_response_stream(self) -> CommandGenerator[None]:
+        answer: Answer | None = self.flow.metadata.get(ANSWER)
+        if answer is None:
+            yield from super().start_response_stream()
+            return
+        yield self._cut_upstream(answer.why)  # the response's head was such that its body must not be read
+        yield from self._answer(answer)
+
+    def state_stream_response_body(self, event: events.Event) -> CommandGenerator[None]:
+        try:
+            yield from super().state_stream_response_body(event)
+        except UnreadableBody as error:
+            yield self._cut_upstream(str(error))
+            broken = ResponseProtocolError(self.stream_id, str(error), ErrorCode.GENERIC_SERVER_ERROR)
+            yield from self.handle_protocol_error(broken)
+
+    def _cut_upstream(self, why: str) -> SendHttp:
+        cut = RequestProtocolError(self.stream_id, why, ErrorCode.CANCEL)
+        return SendHttp(cut, self.context.server)
+
     def flow_done(self) -> CommandGenerator[None]:
         assert self.flow.response
         if self.flow.response.status_code != 101:
@@ -230,6 +254,16 @@ class GuardedStream(HttpStream):
         exchange: Exchange | None = self.flow.metadata.get(EXCHANGE)
         if exchange is not None and isinstance(event, RequestData | ResponseData):
             exchange.tunnelled(event.data, outwards=isinstance(event, RequestData))
+            if exchange.scrubber is not None and isinstance(event, ResponseData):
+                try:
+                    event = ResponseData(event.stream_id, exchange.scrubber.frames(event.data))
+                except UnreadableBody as error:
+                    exchange.error = str(error)
+                    yield commands.CloseConnection(self.context.server)
+                    yield commands.CloseConnection(self.context.client)
+                    return
+                if not event.data:
+                    return
         yield from super().passthrough(event)
 
 

@@ -89,6 +89,9 @@ class RunRecords:
     def open(self, requests: Sequence[RequestRecord]) -> None:
         self._open.write(requests)
 
+    async def scrubbed(self, host: str, operation: str, message: str) -> None:
+        await self.note(policy("network", operation, "scrub", rule="echoed", message=f"{host}: {message}"))
+
     async def finished(self, record: RequestRecord) -> None:
         self._network.append(record)
         await self.note(network_entry(record))

@@ -48,6 +48,7 @@ class Notes:
     intents: list[tuple[str, str, str]] = field(default_factory=list)
     denials: list[tuple[str, str, str, str]] = field(default_factory=list)
     approvals: list[tuple[str, str, str, str]] = field(default_factory=list)
+    scrubs: list[tuple[str, str, str]] = field(default_factory=list)
     records: list[RequestRecord] = field(default_factory=list)
     opened: list[list[RequestRecord]] = field(default_factory=list)
     refuse: Exception | None = None
@@ -72,6 +73,9 @@ class Notes:
     def open(self, requests: Sequence[RequestRecord]) -> None:
         self.opened.append(list(requests))
 
+    async def scrubbed(self, host: str, operation: str, message: str) -> None:
+        self.scrubs.append((host, operation, message))
+
     async def finished(self, record: RequestRecord) -> None:
         async with self._changed:
             self.records.append(record)
@@ -87,6 +91,7 @@ class Notes:
             msgspec.json.encode([self.records, self.opened]).decode()
             + repr(self.denials)
             + repr(self.intents)
+            + repr(self.scrubs)
         )
 
 

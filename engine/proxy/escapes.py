@@ -1,0 +1,97 @@
+"""Reads text as it is once its escapes are undone, and knows where each byte of that came from. Pure.
+
+Percent-encoding (of percent signs too), \\u00XX and \\xXX of JSON and JavaScript, HTML's numeric references,
+and any mixture with plain characters. Only characters that a needle holds are looked at: others stay.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable
+
+_MARKS = (b"%", b"\\u00", b"\\x", b"&#")
+# a beginning of an escape at the end of the data
+_BEGUN = re.compile(
+    rb"(?:%(?:25){0,3}[0-9A-Fa-f]?"
+    rb"|\\{1,4}(?:u(?:0(?:0[0-9A-Fa-f]?)?)?|x[0-9A-Fa-f]?)?"
+    rb"|&(?:#(?:[Xx]?0{0,4}[0-9A-Fa-f]{0,3})?)?)\Z"
+)
+_LONGEST = 16  # bytes: "%25252541" and "&#x000041;" are shorter
+
+
+class Unescaped:
+    """text: the data with its escapes undone. `escapes`: (start, end, byte) of each one in the data."""
+
+    def __init__(self, data: bytes, escapes: list[tuple[int, int, int]]) -> None:
+        parts: list[bytes] = []
+        self._places: list[int] = []  # of each escape, in the text
+        self._escapes = escapes
+        at = length = 0
+        for start, end, byte in escapes:
+            parts += (data[at:start], bytes((byte,)))
+            length += start - at
+            self._places.append(length)
+            length += 1
+            at = end
+        self.text = b"".join((*parts, data[at:]))
+
+    def start_of(self, place: int) -> int:
+        """Where the data has the beginning of what the text has at `place`, which may be the text's end."""
+        index = bisect_right(self._places, place) - 1
+        if index < 0:
+            return place
+        start, end, _ = self._escapes[index]
+        return start if place == self._places[index] else end + place - self._places[index] - 1
+
+    def end_of(self, place: int) -> int:
+        """The same for an end: behind the byte before `place`."""
+        index = bisect_right(self._places, place - 1) - 1
+        if index >= 0 and self._places[index] == place - 1:
+            return self._escapes[index][1]
+        return self.start_of(place - 1) + 1
+
+    def outside(self, position: int) -> int:
+        """`position` of the data, or where the escape begins that it lies in."""
+        index = bisect_right(self._escapes, (position, -1, -1)) - 1
+        if index >= 0 and position < self._escapes[index][1]:
+            return self._escapes[index][0]
+        return position
+
+
+class Escapes:
+    """alphabet: the bytes worth looking for behind an escape."""
+
+    def __init__(self, alphabet: Iterable[int]) -> None:
+        codes = sorted(byte for byte in alphabet if 0x20 <= byte < 0x7F)
+        hexes = b"|".join(_hex(code) for code in codes) or b"(?!)"
+        tens = b"|".join(b"%d" % code for code in codes) or b"(?!)"
+        self._escape = re.compile(
+            rb"%%(?:25){0,3}(%b)|\\{1,4}(?:u00|x)(%b)|&#(?:[Xx]0{0,4}(%b)|0{0,4}(%b));"
+            % (hexes, hexes, hexes, tens)
+        )
+
+    def undone(self, data: bytes) -> Unescaped | None:
+        """None when there is nothing to undo."""
+        if not any(mark in data for mark in _MARKS):
+            return None
+        found = [
+            (match.start(), match.end(), int(match[match.lastindex or 0], 10 if match.lastindex == 4 else 16))
+            for match in self._escape.finditer(data)
+        ]
+        return Unescaped(data, found) if found else None
+
+    def begun_at(self, data: bytes) -> int:
+        """Where an escape begins that the end of `data` cut off; the data's length when there is none."""
+        first = max(0, len(data) - _LONGEST)
+        match = _BEGUN.search(data, first)
+        return match.start() if match else len(data)
+
+    def reach(self, longest: int) -> int:
+        """How many bytes the escaped form of `longest` bytes may have."""
+        return (longest + 1) * _LONGEST
+
+
+def _hex(code: int) -> bytes:
+    text = f"{code:02x}"
+    return "".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in text).encode("ascii")
