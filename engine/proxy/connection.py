@@ -28,7 +28,7 @@ from engine.proxy.destination import BadDestination, Destination, normalise_host
 from engine.proxy.dial import Dialer, DialRefused
 from engine.proxy.exchange import Exchange
 from engine.proxy.http1 import HeadedRequest, MalformedHeadHook
-from engine.proxy.http1_head import BadRequest, check_fields, may_be_http
+from engine.proxy.http1_head import HEAD_TIMEOUT, BadRequest, check_fields, may_be_http
 from engine.proxy.layer_options import MODE, OPTIONS, silence
 from engine.proxy.policy import decide_tunnel
 from engine.proxy.stream import ANSWER, EXCHANGE, PERMIT, ClosedLayer, GuardedLayer, http_layer
@@ -61,6 +61,7 @@ class AgentConnection(server.LiveConnectionHandler):
         self._open: set[Exchange] = set()
         self._hook_tasks: set[asyncio.Task[Any]] = set()
         self._progress = asyncio.Event()
+        self._silence: asyncio.TimerHandle | None = None  # runs while nothing came through the tunnel
         self.crashes = 0
 
     # -- life ------------------------------------------------------------------------------------
@@ -69,8 +70,13 @@ class AgentConnection(server.LiveConnectionHandler):
         try:
             await super().handle_client()
         finally:
+            self._spoke()
             for task in self._hook_tasks:
                 task.cancel()
+
+    def _spoke(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
 
     def abort(self) -> None:
         """Cut it now, upstreams included."""
@@ -141,6 +147,7 @@ class AgentConnection(server.LiveConnectionHandler):
         """HTTP at first; in a tunnel TLS or HTTP; inside TLS HTTP. Nothing else passes."""
         wanted = hook.data
         if self._tunnel is None or self._in_tls:
+            self._spoke()
             self._http = wanted.layer = http_layer(wanted.context, in_tunnel=self._in_tls)
             return
         data: bytes = wanted.data_client()  # type: ignore[no-untyped-call]
@@ -152,6 +159,7 @@ class AgentConnection(server.LiveConnectionHandler):
                 wanted.layer = tls_layers.ClientTLSLayer(wanted.context)
                 return
         elif may_be_http(data):
+            self._spoke()
             self._http = wanted.layer = http_layer(wanted.context, in_tunnel=True)
             return
         wanted.layer = ClosedLayer(wanted.context)
@@ -193,6 +201,7 @@ class AgentConnection(server.LiveConnectionHandler):
                 decision = Decision(False, destination, None, 403, error.rule, error.message, error.remedy)
             if decision.allowed:
                 self._tunnel = destination
+                self._silence = asyncio.get_running_loop().call_later(HEAD_TIMEOUT, self.abort)
                 return None
         await self._admission.refused(exchange, decision)
         return answers.denial(decision)

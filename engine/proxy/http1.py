@@ -35,7 +35,7 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Connection, Http1Server, make_body_reader
 
 from engine.proxy.answers import REASONS
-from engine.proxy.http1_head import BadRequest, Head, check_fields, find_end, parse_head
+from engine.proxy.http1_head import HEAD_TIMEOUT, BadRequest, Head, check_fields, find_end, parse_head
 
 _MAX_RESPONSE_HEAD = 256 * 1024
 _MAX_HINTS = 100  # interim responses (100, 103) to one request
@@ -127,8 +127,13 @@ class StrictHttp1Server(_Trailers, Http1Server):
         self._chunked = False
         self._trailers: http.Headers | None = None
         self._ignored = 0
+        self._patience: commands.RequestWakeup | None = None  # while a head is due
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        if isinstance(event, events.Wakeup):
+            if event.command is self._patience:
+                yield from self._too_slow()
+            return
         answered = self.response_done and not self.request_done
         if answered and isinstance(event, events.DataReceived) and self.state == self.read_body:
             self._ignored += len(event.data)
@@ -137,6 +142,25 @@ class StrictHttp1Server(_Trailers, Http1Server):
                 yield commands.CloseConnection(self.conn)
                 return
         yield from super()._handle_event(event)
+        if isinstance(event, events.Start):
+            yield from self._wait_for_head()
+
+    def _wait_for_head(self) -> CommandGenerator[None]:
+        self._patience = commands.RequestWakeup(HEAD_TIMEOUT)
+        yield self._patience
+
+    def _too_slow(self) -> CommandGenerator[None]:
+        if self.buf:
+            yield from self._refuse(f"The request's head did not arrive within {HEAD_TIMEOUT:.0f} seconds.")
+        else:
+            self.state = self.done
+            yield commands.CloseConnection(self.conn)
+
+    def _refuse(self, message: str) -> CommandGenerator[None]:
+        self.state = self.done
+        yield MalformedHeadHook(message)
+        yield commands.SendData(self.conn, _plain(400, f"{message}\n"))
+        yield commands.CloseConnection(self.conn)
 
     def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
         if not isinstance(event, events.DataReceived):
@@ -149,14 +173,14 @@ class StrictHttp1Server(_Trailers, Http1Server):
         try:
             end = find_end(data)
             if not end:
+                if data and self._patience is None:
+                    yield from self._wait_for_head()
                 return
             head = parse_head(data[:end])
         except BadRequest as error:
-            self.state = self.done
-            yield MalformedHeadHook(str(error))
-            yield commands.SendData(self.conn, _plain(400, f"{error}\n"))
-            yield commands.CloseConnection(self.conn)
+            yield from self._refuse(str(error))
             return
+        self._patience = None
         self.buf.maybe_extract_at_most(end)
         self.request = request = _request(head)
         self._closes, self._old = head.closes, head.version == "HTTP/1.0"

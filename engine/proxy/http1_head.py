@@ -12,6 +12,7 @@ import msgspec
 
 MAX_HEAD = 64 * 1024  # bytes, request line included
 MAX_FIELDS = 256
+HEAD_TIMEOUT = 30.0  # seconds for a head once it has begun, and for a connection's first to come
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _BEGINNING = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,40}(?: [^\r\n]*)?\r?\Z")
@@ -72,7 +73,7 @@ def find_end(data: bytes | bytearray) -> int:
 
 
 def may_be_http(data: bytes) -> bool:
-    """Whether this could be the beginning of a request."""
+    """Whether this can be the beginning of a request, or of empty lines before one."""
     try:
         find_end(data.lstrip(b"\r\n"))
     except BadRequest:
