@@ -25,6 +25,13 @@ class Lexicon:
         self.escapes = Escapes(needles.alphabet)
         self.reach = self.escapes.reach(needles.longest)
 
+    def holds(self, data: bytes) -> bool:
+        """Whether some form of a value is in `data`."""
+        if not self.needles:
+            return False
+        undone = self.escapes.undone(data)
+        return self.needles.found_in(data) or (undone is not None and self.needles.found_in(undone.text))
+
 
 class Scrubber:
     """hits: how often a value of each grant was replaced."""

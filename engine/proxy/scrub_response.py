@@ -10,6 +10,7 @@
     frames(chunk)                           → instead of body() once a 101 has switched to WebSocket
     hits                                    replacements by grant; the audit entry is made from it
 
+The record is made of what came: Capture sees a chunk before it is searched, and redacts on its own.
 Replacements have the length of what they replace, so Content-Length and ranges stay true. Only for a body
 that had to be decoded and encoded again does head() leave Content-Length out: the lane then frames the
 body as one of unknown length. What is asked of the upstream is narrowed by `asked`, in the admission.

@@ -47,7 +47,7 @@ def trailers(flow: http.HTTPFlow, exchange: Exchange) -> None:
 
 def _streamed(scrubber: ResponseScrubber, see: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
     # mitmproxy asks with nothing for what is left at the end
-    return lambda chunk: see(scrubber.body(chunk) if chunk else scrubber.end())
+    return lambda chunk: scrubber.body(see(chunk)) if chunk else scrubber.end()
 
 
 def _refuse(flow: http.HTTPFlow, exchange: Exchange, error: UnreadableBody) -> None:

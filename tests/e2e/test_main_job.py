@@ -87,11 +87,8 @@ def test_threat_12_13_the_upstream_saw_exactly_one_authorization_and_it_was_the_
 
 
 def test_threat_30_the_token_is_nowhere_inside(errand):
-    out = dict(errand["out"])
-    echoed = out.pop(
-        "curl_echo"
-    )  # an upstream that echoes it: masked in Moat's files, not yet in the response
-    assert "authorization" in json.dumps(echoed).lower()
+    out = errand["out"]
+    assert "authorization" in json.dumps(out["curl_echo"]).lower()
     assert out["files"] == []
     assert CANARY not in json.dumps(out)
     assert out["environ"]["GH_TOKEN"] == "ghp_moatProxyInjectedPlaceholder000000000000"

@@ -54,6 +54,11 @@ def test_base64_at_any_alignment(before: bytes, after: bytes) -> None:
         assert len(masked) - len(REDACTED) <= 2 * (len(before) + len(after)) + 8
 
 
+def test_forms_that_only_a_response_has_are_blotted_out_too() -> None:
+    coded = "".join(f"%{byte:02x}" for byte in SECRET.encode())
+    assert Masker([SECRET]).mask(f"a {coded} b") == f"a {'x' * len(coded)} b"
+
+
 def test_a_secret_cut_at_the_end_is_blotted_out_too() -> None:
     masker = Masker([SECRET])
     for length in range(4, len(SECRET)):
