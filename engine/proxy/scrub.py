@@ -53,7 +53,7 @@ class Scrubber:
 
     def finish(self) -> bytes:
         """The rest; the scrubber is as new then."""
-        return self._scrub(self._held, len(self._held))
+        return self._scrub(self._held, len(self._held)) if self._held else b""
 
     def _scrub(self, data: bytes, end: int) -> bytes:
         """Put out `data` up to `end` and hold the rest."""

@@ -7,6 +7,7 @@ and a mask would only spoil a checksum.
 
 from __future__ import annotations
 
+import functools
 import re
 
 from engine.proxy.codings import coding
@@ -23,6 +24,7 @@ _SAMPLE = 1024  # bytes that tell whether something is text
 _CONTROLS = bytes((*range(0x09), *range(0x0E, 0x1B), *range(0x1C, 0x20)))
 
 
+@functools.lru_cache(maxsize=256)
 def is_text(content_type: str) -> bool | None:
     """None when the beginning of the body must tell."""
     kind = content_type.strip().lower()

@@ -19,6 +19,7 @@ body as one of unknown length. What is asked of the upstream is narrowed by `ask
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from engine.proxy.codings import READABLE, BadCoding
 from engine.proxy.inject import HeaderList
@@ -29,6 +30,7 @@ from engine.proxy.scrub_frames import FrameScrubber, UnreadableFrames
 _NO_BODY = frozenset({204, 205, 304})
 # what says how long a coded body is or what it adds up to: not true of one that was coded again
 _OF_CODED = frozenset({b"content-length", b"content-md5", b"digest", b"content-digest", b"repr-digest"})
+_OF_BODY = frozenset({b"content-type", b"content-encoding", b"transfer-encoding"})
 _GRPC_CODINGS = frozenset({b"grpc-accept-encoding", b"connect-accept-encoding"})
 
 
@@ -72,11 +74,13 @@ class ResponseScrubber:
 
     def head(self, method: str, status: int, reason: bytes, fields: HeaderList) -> tuple[bytes, HeaderList]:
         if status == 101:
-            if _values(fields, b"sec-websocket-extensions"):
+            if any(name.lower() == b"sec-websocket-extensions" for name, _ in fields):
                 raise UnreadableBody("the upstream wants a WebSocket extension that nobody asked for")
             self._frames = FrameScrubber(self._lexicon, self.hits)
         elif method != "HEAD" and status not in _NO_BODY:
             fields = self._begin_body(status, fields)
+        if not self._lexicon.holds(b"\n".join((reason, *_texts(fields)))):
+            return reason, fields
         return self._scrubbed(reason), self.trailers(fields)
 
     def body(self, chunk: bytes) -> bytes:
@@ -98,9 +102,6 @@ class ResponseScrubber:
             raise UnreadableBody(str(error)) from None
 
     def trailers(self, fields: HeaderList) -> HeaderList:
-        whole = b"\n".join(part for field in fields for part in field)
-        if self._scrubbed(whole, Counter()) == whole:
-            return fields
         return [(self._scrubbed(name), self._scrubbed(value)) for name, value in fields]
 
     def frames(self, chunk: bytes) -> bytes:
@@ -112,16 +113,16 @@ class ResponseScrubber:
             raise UnreadableBody(str(error)) from None
 
     def _begin_body(self, status: int, fields: HeaderList) -> HeaderList:
-        types = _values(fields, b"content-type")
-        text = is_text(types[0].decode("latin-1")) if types else None
+        said = _about_body(fields)
+        kind = said.get(b"content-type")
+        text = None if kind is None else is_text(kind.decode("latin-1"))
         codings = [
-            part.strip().lower().decode("latin-1")
-            for value in _values(fields, b"content-encoding")
-            for part in value.split(b",")
-            if part.strip().lower() not in (b"", b"identity")
+            coding
+            for part in said.get(b"content-encoding", b"").decode("latin-1").lower().split(",")
+            if (coding := part.strip()) not in ("", "identity")
         ]
-        transfer = b",".join(_values(fields, b"transfer-encoding")).strip().lower()
-        if text is False or (codings and types and text is None):
+        transfer = said.get(b"transfer-encoding", b"").strip().lower()
+        if text is False or (codings and kind is not None and text is None):
             return fields  # pictures, and archives that say how they were packed
         if transfer not in (b"", b"chunked", b"identity"):
             raise UnreadableBody("the response is compressed in a way that nobody asked for")
@@ -138,9 +139,21 @@ class ResponseScrubber:
             raise UnreadableBody(str(error)) from None
         return [(name, value) for name, value in fields if name.lower() not in _OF_CODED]
 
-    def _scrubbed(self, data: bytes, hits: Counter[str] | None = None) -> bytes:
-        return scrubbed(data, self._lexicon, self.hits if hits is None else hits)
+    def _scrubbed(self, data: bytes) -> bytes:
+        return scrubbed(data, self._lexicon, self.hits)
 
 
-def _values(fields: HeaderList, wanted: bytes) -> list[bytes]:
-    return [value for name, value in fields if name.lower() == wanted]
+def _texts(fields: HeaderList) -> Iterator[bytes]:
+    for name, value in fields:
+        yield name
+        yield value
+
+
+def _about_body(fields: HeaderList) -> dict[bytes, bytes]:
+    """What says how the body is to be read; values of one name are joined."""
+    said: dict[bytes, bytes] = {}
+    for name, value in fields:
+        lower = name.lower()
+        if lower in _OF_BODY:
+            said[lower] = said[lower] + b"," + value if lower in said else value
+    return said
