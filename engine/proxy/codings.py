@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-READABLE = ("gzip", "x-gzip", "deflate", "br", "zstd", "identity")
+READABLE = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "identity"})
 _PIECE = 64 * 1024
 _ZSTD_STEP = 64  # bytes taken at once: zstd cannot be asked for less, and a block of 4 bytes may hold 128 KiB
 # gzip cannot reach it (1,032 is its limit); what expands more than this is meant to do harm

@@ -57,21 +57,32 @@ class PlainBody:
 
 
 class CodedBody:
-    """A body that is decoded, searched and encoded again; each piece goes on as far as it came.
+    """A body that is decoded, searched and encoded again; each piece goes on as far as it came. `sniff` as
+    in PlainBody: what turns out to be binary passes in the coding that it has.
 
     Raises BadCoding.
     """
 
-    verbatim = False
-
-    def __init__(self, scrubber: Scrubber, name: str) -> None:
+    def __init__(self, scrubber: Scrubber, name: str, *, sniff: bool) -> None:
         self._scrubber = scrubber
+        self._sniff = sniff
+        self._unsure = b""  # what came before anything could be decoded
         self._decoder, self._encoder = coding(name)
         self._begun = False
+        self.verbatim = False
 
     def feed(self, data: bytes) -> bytes:
+        if self.verbatim:
+            return data
+        if self._sniff:
+            self._unsure += data
         out = []
         for piece in self._decoder.decode(data):
+            if self._sniff:
+                self._sniff = False
+                if not reads_like_text(piece):
+                    self.verbatim = True
+                    return self._unsure
             if scrubbed := self._scrubber.feed(piece):
                 self._begun = True
                 out.append(self._encoder.encode(scrubbed))
@@ -81,6 +92,8 @@ class CodedBody:
 
     def finish(self) -> bytes:
         """A body that ended in the middle stays one: it gets no proper end."""
+        if self.verbatim:
+            return b""
         rest = self._scrubber.finish()
         if not self._decoder.ended:
             return self._encoder.encode(rest) + self._encoder.flush() if rest or self._begun else b""

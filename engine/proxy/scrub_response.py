@@ -30,6 +30,8 @@ from engine.proxy.scrub_frames import FrameScrubber, UnreadableFrames
 _NO_BODY = frozenset({204, 205, 304})
 # what says how long a coded body is or what it adds up to: not true of one that was coded again
 _OF_CODED = frozenset({b"content-length", b"content-md5", b"digest", b"content-digest", b"repr-digest"})
+# none at all, and what some servers say of bodies in none
+_NO_CODINGS = frozenset({"", "identity", "none", "utf-8", "binary", "aws-chunked"})
 _OF_BODY = frozenset({b"content-type", b"content-encoding", b"transfer-encoding"})
 _GRPC_CODINGS = frozenset({b"grpc-accept-encoding", b"connect-accept-encoding"})
 
@@ -119,11 +121,11 @@ class ResponseScrubber:
         codings = [
             coding
             for part in said.get(b"content-encoding", b"").decode("latin-1").lower().split(",")
-            if (coding := part.strip()) not in ("", "identity")
+            if (coding := part.strip()) not in _NO_CODINGS
         ]
         transfer = said.get(b"transfer-encoding", b"").strip().lower()
-        if text is False or (codings and kind is not None and text is None):
-            return fields  # pictures, and archives that say how they were packed
+        if text is False or (text is None and not READABLE.issuperset(codings)):
+            return fields
         if transfer not in (b"", b"chunked", b"identity"):
             raise UnreadableBody("the response is compressed in a way that nobody asked for")
         self.verbatim = False
@@ -134,7 +136,7 @@ class ResponseScrubber:
         if len(codings) > 1 or status == 206:
             raise UnreadableBody("the response is in a coding that cannot be searched")
         try:
-            self._body = CodedBody(scrubber, codings[0])
+            self._body = CodedBody(scrubber, codings[0], sniff=text is None)
         except BadCoding as error:
             raise UnreadableBody(str(error)) from None
         return [(name, value) for name, value in fields if name.lower() not in _OF_CODED]

@@ -183,6 +183,21 @@ def test_threat_14_binary_passes_as_it_is(kind: bytes, begin: bytes, searched: b
     assert scrubber.verbatim is not searched
 
 
+@pytest.mark.parametrize("size", [40, 1000])
+@pytest.mark.parametrize("kind", [b"application/octet-stream", b"application/x-tar", b""])
+def test_threat_14_a_coded_body_of_another_type_is_read_to_tell(kind: bytes, size: int) -> None:
+    fields = [(b"content-encoding", b"gzip")] + ([(b"content-type", kind)] if kind else [])
+    packed = gzip.compress(b"file\0\0\0" + TOKEN)
+    assert b"".join(response(fields, packed, size)[2]) == packed
+    text = gzip.decompress(b"".join(response(fields, gzip.compress(b"file: " + TOKEN), size)[2]))
+    assert text == b"file: " + MASKED
+
+
+def test_servers_that_name_no_coding_by_a_word() -> None:
+    fields = [(b"content-type", b"application/json"), (b"content-encoding", b"utf-8")]
+    assert b"".join(response(fields, TOKEN)[2]) == MASKED
+
+
 def test_heads_and_trailers() -> None:
     scrubber = ResponseScrubber(LEXICON)
     fields = [(b"X-Echo", b"a " + TOKEN), (b"Location", b"/?t=%67" + TOKEN[1:]), (b"Content-Length", b"0")]
