@@ -30,6 +30,7 @@ lint: venv
 bench: venv machine
 	@$(BIN)/python tests/benchmarks/start_up.py
 	@$(BIN)/python tests/benchmarks/audit_commit.py
+	@$(BIN)/python tests/benchmarks/scrub.py
 	@$(BIN)/python tests/benchmarks/screen.py
 
 clean:

@@ -2,10 +2,11 @@
 
     decision  destination  identity  paths  rules  policy    pure: what decides
     placeholders  inject  mask  redact  http1_head           pure: what may be sent and written down
+    needles  escapes  scrub  scrub_*  codings  readings      pure: what comes back or goes astray
     approvals  holding                                       requests that wait for a person
     admission  exchange  answers  capture  dial              one request's way, without mitmproxy
     open_requests                                            which ones are on their way
-    http1  http2  stream  tls  upstream  connection          mitmproxy's layers, guarded
+    http1  http2  stream  tls  upstream  scrubbing  connection   mitmproxy's layers, guarded
     server  spec  recorder  ca  trust                        what a run's supervisor uses
 
 Names load on first use: a run settles its spec before it pays for certificates. Nothing here imports

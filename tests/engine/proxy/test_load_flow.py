@@ -114,6 +114,17 @@ async def test_threat_28_clients_that_say_nothing_are_closed(
     await closed(writer)
 
 
+@pytest.mark.parametrize("alpn", ["http/1.1", "h2"])
+async def test_threat_28_a_client_that_is_silent_inside_tls_is_closed(
+    impatient: None, proxy: Proxying, alpn: str
+) -> None:
+    reader, writer = await proxy.tunnel(f"{HOST}:443", alpn=(alpn,))
+    async with asyncio.timeout(10):
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await reader.readexactly(1)
+    await closed(writer)
+
+
 async def test_an_idle_connection_is_kept_between_requests(
     impatient: None, proxy: Proxying, upstream: Busy
 ) -> None:
