@@ -186,7 +186,8 @@ class Admission:
 
     async def _scrubbed(self, exchange: Exchange, hits: Counter[str]) -> None:
         grants = ", ".join(sorted(hits))
-        message = f"ALARM: the credential of grant {grants} came back {hits.total()} times and was replaced."
+        often = "once" if hits.total() == 1 else f"{hits.total()} times"
+        message = f"ALARM: the credential of grant {grants} came back {often} and was replaced."
         try:
             async with asyncio.timeout(RECORD_TIMEOUT):
                 await self._recorder.scrubbed(exchange.host, exchange.operation(), message)

@@ -96,6 +96,13 @@ def test_threat_30_the_token_is_nowhere_inside(errand):
     assert "agent.py" in out["proc_cmdline"]
 
 
+def test_threat_14_an_echoed_token_is_replaced_and_is_an_alarm(errand):
+    assert f"Bearer {'x' * len(CANARY)}" in errand["out"]["curl_echo"]["out"]
+    said = [e["data"] for e in errand["moat"].entries("errand") if e["data"].get("decision") == "scrub"]
+    assert [data["operation"] for data in said] == ["GET https://api.github.com/echo"]
+    assert "ALARM: the credential of grant github came back" in said[0]["message"]
+
+
 def test_threat_30_the_token_is_nowhere_in_what_docker_knows(errand):
     assert CANARY not in errand["inspect"]
     assert "MOAT_RUN_ID" in errand["inspect"]

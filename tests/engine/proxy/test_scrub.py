@@ -7,6 +7,7 @@ import json
 import time
 import urllib.parse
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -82,6 +83,33 @@ def in_pieces(text: bytes, size: int, lexicon: Lexicon = LEXICON) -> tuple[bytes
     scrubber = Scrubber(lexicon)
     pieces = [scrubber.feed(text[at : at + size]) for at in range(0, len(text), size)]
     return b"".join([*pieces, scrubber.finish()]), scrubber.hits
+
+
+SPELLINGS = (
+    lambda c: c,
+    lambda c: f"%{ord(c):02x}",
+    lambda c: f"%25{ord(c):02X}",
+    lambda c: f"\\u{ord(c):04X}",
+    lambda c: f"\\\\u{ord(c):04x}",
+    lambda c: f"\\x{ord(c):02x}",
+    lambda c: f"&#{ord(c):03};",
+    lambda c: f"&#x{ord(c):x};",
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.sampled_from(SPELLINGS), min_size=len(TOKEN), max_size=len(TOKEN)),
+    st.integers(1, 60),
+    st.text(alphabet="ghp_C%\\&#;u06 x\n", max_size=30),
+)
+def test_threat_14_any_mixture_of_escapes_is_one_form_more(
+    spelled: list[Callable[[str], str]], size: int, around: str
+) -> None:
+    form = "".join(spell(char) for spell, char in zip(spelled, TOKEN, strict=True)).encode()
+    out, hits = in_pieces(around.encode() + b"\n" + form + b"\n" + around.encode(), size)
+    assert out == around.encode() + b"\n" + b"x" * len(form) + b"\n" + around.encode()
+    assert hits == {"github": 1}
 
 
 # few letters, so that beginnings, overlaps and escapes meet
