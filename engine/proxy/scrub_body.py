@@ -19,7 +19,7 @@ _TEXT = re.compile(
     r"|stream\+json|www-form-urlencoded|javascript|ecmascript|typescript|graphql|yaml|toml|sql|sh|httpd-php"
     r"|pem-file|jose|jwt|problem|mpegurl|git-upload-pack-advertisement|git-receive-pack-advertisement)"
 )
-_MEDIA = re.compile(r"(?:image|audio|video|font)/")
+_BINARY = re.compile(r"(?:image|audio|video|font)/|application/x-git-[a-z-]+-(?:request|result)\b")
 _SAMPLE = 1024  # bytes that tell whether something is text
 _CONTROLS = bytes((*range(0x09), *range(0x0E, 0x1B), *range(0x1C, 0x20)))
 
@@ -30,7 +30,7 @@ def is_text(content_type: str) -> bool | None:
     kind = content_type.strip().lower()
     if _TEXT.match(kind):
         return True
-    return False if _MEDIA.match(kind) else None
+    return False if _BINARY.match(kind) else None
 
 
 def reads_like_text(data: bytes) -> bool:

@@ -151,6 +151,27 @@ async def test_an_answer_that_takes_longer_than_a_head_may_is_no_error(
     await closed(writer)
 
 
+@pytest.mark.parametrize("alpn", ["http/1.1", "h2"])
+async def test_threat_28_huge_headers_are_refused(proxy: Proxying, upstream: Busy, alpn: str) -> None:
+    before = memory()
+    reader, writer = await proxy.tunnel(f"{HOST}:443", alpn=(alpn,))
+    fields = [(f"x-{number}", "y" * 4000) for number in range(100)]
+    if alpn == "h2":
+        client = Http2Client(reader, writer)
+        client.get(HOST, "/user", *fields)
+        with pytest.raises((AssertionError, ConnectionError), match=r"closed|reset|lost"):
+            await client.finish(1)
+    else:
+        lines = "".join(f"\n{name}: {value}" for name, value in fields)
+        writer.write(wire(f"GET /user HTTP/1.1\nHost: {HOST}{lines}"))
+        assert (await read_answer(reader)).status == 400
+    await closed(writer)
+    (record,) = await proxy.notes.wait(1)
+    assert (record.rule, record.status_code) == ("malformed", 400)
+    assert upstream.accepted == 0
+    assert memory() - before < 16 * MIB
+
+
 async def test_threat_28_too_many_connections_are_dropped_and_other_runs_go_on(
     proxy: Proxying, upstream: Busy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

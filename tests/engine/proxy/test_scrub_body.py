@@ -155,6 +155,7 @@ def test_what_is_not_in_its_coding_is_not_passed_on() -> None:
         ("multipart/byteranges; boundary=a", True),
         ("image/png", False),
         ("video/mp4", False),
+        ("application/x-git-upload-pack-result", False),
         ("application/octet-stream", None),
         ("application/zip", None),
         ("", None),
