@@ -17,7 +17,7 @@ from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
-from mitmproxy.proxy.layers.http._events import ResponseProtocolError
+from mitmproxy.proxy.layers.http._events import ResponseEndOfMessage, ResponseProtocolError
 from mitmproxy.proxy.layers.http._http2 import Http2Client, Http2Connection, Http2Server, StreamState
 
 from engine.proxy.http1 import MalformedHeadHook, error_text
@@ -123,4 +123,14 @@ class WindowedHttp2Server(_Windowed, Http2Server):
                 self.h2_conn.send_data(event.stream_id, error_text(status).encode("utf-8"), end_stream=True)
                 yield commands.SendData(self.conn, self.h2_conn.data_to_send())
                 return
+        if isinstance(event, ResponseEndOfMessage):
+            self._answered(event.stream_id)
         yield from super()._handle_event(event)
+
+    def _answered(self, stream_id: int) -> None:
+        """A client that has its answer may end its body early, as curl does (RFC 9113 §8.1). h2 would take
+        that for a broken connection and end all its streams.
+        """
+        stream = self.h2_conn.streams.get(stream_id)
+        if stream is not None:
+            stream._expected_content_length = None

@@ -241,3 +241,20 @@ async def test_an_http2_tunnel_in_the_tunnel(proxy: Proxying, upstream: Upstream
     assert (record.decision, record.rule) == ("denied", "malformed")
     assert upstream.accepted == 0
     await closed(writer)
+
+
+async def test_an_upload_that_ends_early_once_it_was_answered_ends_nothing_else(
+    proxy: Proxying, upstream: Upstream
+) -> None:
+    """As curl does: it read the whole refusal and sends no more of the body that it had announced."""
+    reader, writer = await proxy.tunnel(f"{HOST}:443", alpn=("h2",))
+    client = Http2Client(reader, writer)
+    pseudo = [(":method", "POST"), (":scheme", "https"), (":path", "/user"), (":authority", "evil.test")]
+    refused = client.send([*pseudo, ("content-length", "4")], end=False)
+    await client.finish(refused)
+    client.h2.send_data(refused, b"", end_stream=True)
+    passed = client.get(HOST)
+    await client.finish(passed)
+    assert (client.statuses[refused], client.statuses[passed]) == (403, 200)
+    assert [record.status_code for record in await proxy.notes.wait(2)] == [403, 200]
+    await closed(writer)
