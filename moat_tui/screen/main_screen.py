@@ -34,7 +34,7 @@ action by its name.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "start_run", "Start", id="run.start", tooltip="Start a run"),
-        Binding("a", "add_grant", "Add grant", id="grant.add", tooltip="Store a credential to grant to runs"),
+        Binding("a", "add_grant", "Grant", id="grant.add", tooltip="Store a credential to grant to runs"),
         Binding("z", "zoom", "Zoom", id="view.zoom", tooltip="Enlarge the pane, or put it back"),
         Binding("1", "jump('runs')", "Runs", show=False, id="pane.runs", tooltip="Go to the runs"),
         Binding(

@@ -65,6 +65,7 @@ A run belongs to its own supervisor: it goes on when this screen closes.
             "r",
             "screen.start_again",
             "Again",
+            show=False,  # the footer of 80 columns is full
             id="run.again",
             tooltip="Start a run like the selected one; opens the form, filled in",
         ),
@@ -119,6 +120,11 @@ A run belongs to its own supervisor: it goes on when this screen closes.
 
     @property
     def current(self) -> RunInfo | None:
+        """The run under the cursor. Its message may still be on its way: a key that came in the same burst
+        as the one that moved the cursor means the row that is marked now.
+        """
+        if self.table.current_key != self.selected:
+            self._follow_cursor()
         return self.runs.get(self.selected)
 
     @property
@@ -198,7 +204,7 @@ A run belongs to its own supervisor: it goes on when this screen closes.
         self.post_message(RunsPane.Selected(self.selected))
 
     def _describe(self) -> None:
-        run = self.current
+        run = self.runs.get(self.selected)
         self.query_one("#runs-about", Static).update(text_of(self, about(run, self._home)) if run else "")
 
     def recolour(self) -> None:

@@ -11,6 +11,7 @@ from engine import MoatError, RunInfo, RunState
 from moat_tui.screen import desktop
 from moat_tui.screen.dialogs.rename import RenameDialog
 from moat_tui.screen.dialogs.start_run import StartRunDialog
+from moat_tui.screen.panes.runs import RunsPane
 
 LIVE = RunInfo("run_aaaa1111", "review", ago(minutes=4), RunState.RUNNING, workspace="/w")
 ENDED = RunInfo(
@@ -142,3 +143,17 @@ def test_opening_never_raises(tmp_path):
     assert not desktop.open_directory("/no/such/program", str(tmp_path))
     assert not desktop.open_directory("/bin/true", "relative")
     assert not desktop.open_directory("/bin/true", str(tmp_path / "gone"))
+
+
+async def test_a_key_in_one_burst_with_a_move_means_the_row_that_is_marked(screen, home):
+    """`j` and `x` pasted or typed fast: the move's message is still on its way when the action looks."""
+    write_run(home, LIVE)
+    write_run(home, ENDED)
+    async with screen() as pilot:
+        await wait_for(pilot, lambda: "✗ exited 3" in screen_text(pilot))
+        runs = pilot.app.screen.query_one(RunsPane)
+        assert runs.current == LIVE
+        runs.table.action_cursor_down()
+        assert runs.current == ENDED
+        runs.table.action_cursor_up()
+        assert runs.current == LIVE
