@@ -3,8 +3,7 @@
 theme        the screen's theme: moat-dark, moat-light, ansi-dark …
 read_only    true: the screen shows everything and changes nothing
 keymap       mapping of an action's id to its keys, e.g. `run.stop: ctrl+x` or `run.kill: X,f9`
-network      rules: as in agent.yaml; they come first, for every run, and no workspace overrides them
-             approval_timeout: seconds (5 to 3600) that a request held by the policy `ask` waits
+network      what runs may reach here and how; see host_network.py
 
 Which ids and themes there are, only the screen knows; here their form is checked.
 """
@@ -22,7 +21,6 @@ from engine.home import Home
 
 if TYPE_CHECKING:
     from engine.config.rules import HostRules
-    from engine.config.values import Value
 
 _KEYS = ("theme", "read_only", "keymap", "network")
 _THEME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -32,8 +30,21 @@ _PRESSED = re.compile(r"[^\s,]{1,40}(\s*,\s*[^\s,]{1,40})*")
 
 
 class HostNetwork(msgspec.Struct, frozen=True):
+    """Empty means: not said. rules: the person's own; approval_timeout: seconds."""
+
     rules: tuple[HostRules, ...] = ()
-    approval_timeout: int = 60  # seconds
+    approval_timeout: int = 60
+    allow_private: tuple[str, ...] = ()
+    passthrough: tuple[str, ...] = ()
+    upstream_proxy: str = ""
+    upstream_ca: str = ""
+
+    def __repr__(self) -> str:
+        """Without the proxy's URL, which may hold a password."""
+        return f"HostNetwork(rules={self.rules!r}, allow_private={self.allow_private!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("rules", self.rules), ("allow_private", self.allow_private)]
 
 
 class HostConfig(msgspec.Struct, frozen=True):
@@ -50,6 +61,7 @@ def load_host_config(home: Home) -> HostConfig:
     file = home.check(home.config_file)
     if not os.path.lexists(file):
         return HostConfig()
+    from engine.config.host_network import read_host_network
     from engine.config.values import Value
     from engine.config.yaml_tree import Mapping, read_yaml
 
@@ -72,18 +84,8 @@ def load_host_config(home: Home) -> HostConfig:
         theme=keys["theme"].matching(_THEME, "the name of a theme") if "theme" in keys else "",
         read_only=keys["read_only"].flag() if "read_only" in keys else False,
         keymap=keymap,
-        network=_network(keys["network"]) if "network" in keys else HostNetwork(),
+        network=read_host_network(keys["network"]) if "network" in keys else HostNetwork(),
     )
-
-
-def _network(value: Value) -> HostNetwork:
-    from engine.config.rules import read_rules
-
-    keys = value.section(("rules", "approval_timeout"))
-    timeout = HostNetwork().approval_timeout
-    if "approval_timeout" in keys:
-        timeout = keys["approval_timeout"].whole(5, 3600, "seconds")
-    return HostNetwork(read_rules(keys["rules"]) if "rules" in keys else (), timeout)
 
 
 def save_theme(home: Home, theme: str) -> None:

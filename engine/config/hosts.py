@@ -10,7 +10,7 @@ import re
 
 import msgspec
 
-from engine.config.values import shown
+from engine.config.values import Value, shown
 from engine.errors import UsageError
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
@@ -49,3 +49,14 @@ def parse_host_pattern(text: str) -> HostPattern:
         # 127.0.0.1, 0x7f.1, 2130706433: every resolver that ends in a number reads an address.
         raise UsageError(expected, remedy="An address cannot be allowed here; write the host's name.")
     return HostPattern(host, int(port) if port else 0)
+
+
+def host_patterns(value: Value) -> tuple[str, ...]:
+    """A list of hosts, `*.host`, each with or without a port; normalised."""
+    patterns: list[str] = []
+    for item in value.items("host names"):
+        try:
+            patterns.append(str(parse_host_pattern(item.text("a host name, *.name or name:port"))))
+        except UsageError as error:
+            raise item.explained(error) from None
+    return tuple(patterns)

@@ -4,7 +4,7 @@
     placeholders  inject  mask  redact  http1_head           pure: what may be sent and written down
     needles  escapes  scrub  scrub_*  codings  readings      pure: what comes back or goes astray
     approvals  holding                                       requests that wait for a person
-    admission  exchange  answers  capture  dial              one request's way, without mitmproxy
+    admission  exchange  answers  capture  dial  private     one request's way, without mitmproxy
     open_requests                                            which ones are on their way
     http1  http2  stream  tls  upstream  scrubbing  connection   mitmproxy's layers, guarded
     server  spec  recorder  ca  trust                        what a run's supervisor uses
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from engine.proxy.holding import Holding as Holding
     from engine.proxy.policy import Policy as Policy
     from engine.proxy.policy import decide as decide
+    from engine.proxy.private import parse_private as parse_private
     from engine.proxy.recorder import INJECT as INJECT
     from engine.proxy.recorder import INJECT_REPLACED as INJECT_REPLACED
     from engine.proxy.recorder import Recorder as Recorder
@@ -52,6 +53,7 @@ _HOMES = {
     ".decision": ("Decision", "RequestHead"),
     ".holding": ("Holding",),
     ".policy": ("Policy", "decide"),
+    ".private": ("parse_private",),
     ".recorder": ("INJECT", "INJECT_REPLACED", "Recorder"),
     ".server": ("ProxyServer", "preload"),
     ".spec": ("HostRule", "Injection", "ProxySpec"),

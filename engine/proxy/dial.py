@@ -11,13 +11,14 @@ import contextlib
 import ipaddress
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
 from engine.errors import UsageError
-from engine.proxy.destination import BadDestination, address_verdict, normalise_host
+from engine.proxy.destination import BadDestination, Destination, address_verdict, normalise_host
 from engine.proxy.own_address import is_own_address
+from engine.proxy.private import opens
 
 RESOLVE_TIMEOUT = 10.0  # seconds
 CONNECT_TIMEOUT = 10.0  # seconds, per address
@@ -91,11 +92,19 @@ def _port(text: str) -> int:
 
 
 class Dialer:
-    """`own` is where the proxy itself listens; a connection to it would be a loop."""
+    """own: where the proxy itself listens; a connection to it would be a loop.
+    private: the private destinations that a person opened.
+    """
 
-    def __init__(self, connect_to: Sequence[ConnectTo] = (), own: tuple[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        connect_to: Sequence[ConnectTo] = (),
+        own: tuple[str, int] | None = None,
+        private: Collection[Destination] = (),
+    ) -> None:
         self._connect_to = tuple(connect_to)
         self._own = own
+        self._private = frozenset((each.host, each.port) for each in private)
 
     async def dial(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """`host` is normalised. Raises DialRefused or DialFailed; takes at most
@@ -105,7 +114,7 @@ class Dialer:
         target, target_port = mapped or (host, port)
         addresses = await self._addresses(target, target_port)
         if not named:
-            addresses = _permitted(host, addresses)
+            addresses = _permitted(host, addresses, opened=(host, port) in self._private)
         addresses = [address for address in addresses if not self._is_own(address, target_port)]
         if not addresses:
             raise DialRefused("own-address", f"{host} leads back to Moat's own proxy.", "")
@@ -128,7 +137,7 @@ class Dialer:
         """Raises DialRefused for an address that `dial` would refuse; needs no resolver."""
         named, mapped = self._mapping(address, port)
         if not named:
-            _permitted(address, [mapped[0] if mapped else address])
+            _permitted(address, [mapped[0] if mapped else address], opened=(address, port) in self._private)
 
     def _mapping(self, host: str, port: int) -> tuple[bool, tuple[str, int] | None]:
         for entry in self._connect_to:
@@ -156,8 +165,9 @@ class Dialer:
         return there == own or (own.is_unspecified and (there.is_loopback or there.is_private))
 
 
-def _permitted(host: str, addresses: Iterable[str]) -> list[str]:
-    """Those that are globally routable; DialRefused when none is."""
+def _permitted(host: str, addresses: Iterable[str], *, opened: bool) -> list[str]:
+    """Those that are globally routable, or that a person opened; DialRefused when none is."""
+    addresses = list(addresses)
     verdict = ""
     permitted: list[str] = []
     for text in addresses:
@@ -167,7 +177,9 @@ def _permitted(host: str, addresses: Iterable[str]) -> list[str]:
             # what listens on this machine, a person's development server say, is not the internet
             "an address of this machine" if is_own_address(address) else ""
         )
-        if found or "%" in text:
+        if found and opened and opens(address, literal=text == host):
+            permitted.append(text)
+        elif found or "%" in text:
             verdict = found or "a link-local address"
         else:
             permitted.append(text)
@@ -176,7 +188,7 @@ def _permitted(host: str, addresses: Iterable[str]) -> list[str]:
         raise DialRefused(
             "private-address",
             f"{host} {leads} {verdict}, which a run cannot reach.",
-            "If it is meant, name it on the host: moat run --connect-to HOST:PORT:ADDR:PORT.",
+            "If it is meant, open it on the host: moat run --allow-private HOST:PORT.",
         )
     return permitted
 

@@ -26,13 +26,17 @@ class Grant(msgspec.Struct, frozen=True):
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """The part of a ProxySpec that decides. Holds no credential."""
+    """The part of a ProxySpec that decides. Holds no credential.
+
+    private: what a person opened on the host; in strict it is allowed, an address too.
+    """
 
     mode: str
     allow: tuple[HostPattern, ...] = ()
     grants: tuple[Grant, ...] = ()
     placeholders: frozenset[str] = frozenset()  # of all grants
     rules: Rules = Rules()
+    private: frozenset[Destination] = frozenset()
 
     @classmethod
     def of(cls, spec: ProxySpec) -> Policy:
@@ -48,7 +52,7 @@ class Policy(msgspec.Struct, frozen=True):
                 raise UsageError(
                     f"not a host to allow: {entry!r}",
                     detail=str(error),
-                    remedy="Write HOST, HOST:PORT or *.SUFFIX. For a private address use --connect-to.",
+                    remedy="Write HOST, HOST:PORT or *.SUFFIX. For a private address use --allow-private.",
                 ) from error
         grants: list[Grant] = []
         for injection in spec.injections:
@@ -64,7 +68,8 @@ class Policy(msgspec.Struct, frozen=True):
                 rules.append(GrantRule(injection.grant, index, pattern, rule.header.lower()))
             grants.append(Grant(injection.grant, tuple(rules), tuple(p for p in injection.placeholders if p)))
         known = frozenset(placeholder for grant in grants for placeholder in grant.placeholders)
-        return cls(spec.mode, tuple(allow), tuple(grants), known, Rules(spec.own_rules, spec.rules))
+        judged = Rules(spec.own_rules, spec.rules)
+        return cls(spec.mode, tuple(allow), tuple(grants), known, judged, frozenset(spec.private))
 
     @property
     def isolated(self) -> bool:
@@ -84,7 +89,7 @@ def decide_tunnel(destination: Destination, policy: Policy) -> Decision:
     """Whether a tunnel may be begun at all. Names are judged request by request, where the client can read
     the refusal; an address in an isolated run can never become anything, so its CONNECT fails.
     """
-    if destination.ip and policy.isolated:
+    if destination.ip and policy.isolated and destination not in policy.private:
         return _no_address(destination, policy).decision
     return Decision(True, destination)
 
@@ -162,7 +167,9 @@ def _no_address(destination: Destination, policy: Policy) -> Denied:
 
 
 def _check_named(destination: Destination, policy: Policy, granted: bool) -> None:
-    """What no rule speaks of must be granted or in network.allow; or a person is asked."""
+    """What no rule speaks of must be granted, opened or in network.allow; or a person is asked."""
+    if destination in policy.private:
+        return
     if destination.ip:
         raise _no_address(destination, policy)
     if granted or any(pattern.matches(destination) for pattern in policy.allow):

@@ -77,7 +77,7 @@ class ProxyServer:
         from engine.proxy.tls import Tls
 
         self._tls = Tls(self._ca, self._spec.upstream_ca)
-        self._dialer = Dialer(self._spec.connect_to, sock.getsockname()[:2])
+        self._dialer = Dialer(self._spec.connect_to, sock.getsockname()[:2], self._spec.private)
         loop = asyncio.get_running_loop()
         sock.setblocking(False)
         self._server = await loop.create_server(self._protocol, sock=sock, backlog=_BACKLOG)

@@ -13,6 +13,7 @@ import msgspec
 from engine.config.policies import PERMISSIVE, POLICIES
 from engine.config.rules import HostRules
 from engine.errors import ProxyError
+from engine.proxy.destination import Destination
 from engine.proxy.dial import ConnectTo
 
 
@@ -54,6 +55,7 @@ class ProxySpec(msgspec.Struct, frozen=True):
     connect_to: the person's own detours. Host-side only.
     upstream_ca: a PEM file that is trusted for upstreams besides the system's own. Host-side only.
     hidden: further values to blot out of everything recorded: the run's secrets.
+    private: the private destinations that a person opened. Host-side only.
     """
 
     run_id: str
@@ -67,6 +69,7 @@ class ProxySpec(msgspec.Struct, frozen=True):
     connect_to: tuple[ConnectTo, ...] = ()
     upstream_ca: Path | None = None
     hidden: tuple[str, ...] = ()
+    private: tuple[Destination, ...] = ()
 
     def __repr__(self) -> str:
         return f"ProxySpec(run_id={self.run_id!r}, mode={self.mode!r}, injections={self.injections!r})"

@@ -194,6 +194,7 @@ def _proxy_spec(spec: RunSpec, granted: Granted, token: str, subnet: str) -> Pro
         own_rules=spec.own_rules,
         connect_to=spec.connect_to,
         upstream_ca=spec.upstream_ca,
+        private=spec.private,
         subnet=subnet,
         hidden=granted.secrets.masked,
     )

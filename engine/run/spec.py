@@ -28,7 +28,9 @@ from engine.config import (
 from engine.config.host import load_host_config
 from engine.errors import UsageError
 from engine.home import Home
+from engine.proxy.destination import Destination
 from engine.proxy.dial import ConnectTo, parse_connect_to
+from engine.proxy.private import parse_private
 from engine.run.names import check_run_name, new_run_id, new_run_name
 from engine.run.request import RunRequest
 from engine.runtimes import choose_runtime
@@ -68,6 +70,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     keep: bool
     connect_to: tuple[ConnectTo, ...]
     upstream_ca: Path | None
+    private: tuple[Destination, ...]
 
     @property
     def isolated(self) -> bool:
@@ -83,13 +86,14 @@ class RunSpec(msgspec.Struct, frozen=True):
 
 
 def settle(home: Home, request: RunRequest) -> RunSpec:
-    """Read the workspace's agent.yaml and combine it with `request`.
+    """Read the workspace's agent.yaml and the host's config.yaml, and combine them with `request`.
 
     Raises UsageError for a wish that makes no sense and ConfigError for a file that does not.
     """
     workspace = check_workspace(Path(request.workspace), home.root)
     forbidden = (home.root,)
     config = _without(load_agent_config(workspace, forbidden).config, request)
+    host = load_host_config(home).network
     check_env(request.env, "-e/--env")
     name = check_run_name(request.name or config.name) if (request.name or config.name) else new_run_name()
     policy = request.policy or config.network.policy or POLICIES[0]
@@ -133,7 +137,9 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         tty=interactive and request.tty,
         keep=request.keep,
         connect_to=tuple(parse_connect_to(text) for text in request.connect_to),
-        upstream_ca=_upstream_ca(request.upstream_ca),
+        upstream_ca=_upstream_ca(request.upstream_ca, "--upstream-ca")
+        or _upstream_ca(host.upstream_ca, "network.upstream_ca in config.yaml:"),
+        private=_private(request.allow_private, host.allow_private),
     )
 
 
@@ -194,18 +200,21 @@ def _check_targets(mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
     return mounts
 
 
-def _upstream_ca(name: str) -> Path | None:
+def _private(asked: tuple[str, ...], settled: tuple[str, ...]) -> tuple[Destination, ...]:
+    found = [parse_private(text, "network.allow_private in config.yaml:") for text in settled]
+    return tuple(dict.fromkeys([*found, *map(parse_private, asked)]))
+
+
+def _upstream_ca(name: str, said_by: str) -> Path | None:
     if not name:
         return None
     path = Path(name).expanduser().absolute()
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise UsageError(
-            f"--upstream-ca {name}: {error.strerror}", remedy="Name a readable PEM file."
-        ) from error
+        raise UsageError(f"{said_by} {name}: {error.strerror}", remedy="Name a readable PEM file.") from error
     if b"-----BEGIN CERTIFICATE-----" not in text:
-        raise UsageError(f"--upstream-ca {name} holds no PEM certificate", remedy="Name a PEM file.")
+        raise UsageError(f"{said_by} {name} holds no PEM certificate", remedy="Name a PEM file.")
     return path
 
 

@@ -74,6 +74,8 @@ class _RunCommand(click.Command):
 )
 @click.option("--allow-host", "allow_hosts", multiple=True, metavar="HOST",
               help="A host that strict and ask let through. Repeatable.")  # fmt: skip
+@click.option("--allow-private", multiple=True, metavar="HOST:PORT",
+              help="Open a private or loopback destination to the run. Repeatable.")  # fmt: skip
 @options.profile
 @click.option("--keep", is_flag=True, help="Keep the container when the run ends.")
 @click.option("--accept-config", is_flag=True, help="Agree to what agent.yaml newly asks for.")

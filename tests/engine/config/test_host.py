@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from engine.config.host import HostConfig, allow_host, load_host_config, save_theme
+from engine.config.host import HostConfig, HostNetwork, allow_host, load_host_config, save_theme
 from engine.errors import ConfigError, HomeError
 from engine.home import Home
 
@@ -46,6 +46,15 @@ def test_all_that_can_be_said(home):
         ("keymap:\n  run.stop: [x]\n", 2, "keymap.run.stop", "expected keys such as"),
         ("keymap:\n  run.stop: 'x y'\n", 2, "keymap.run.stop", "expected keys such as"),
         ("keymap:\n  run.stop: yes\n", 2, "keymap.run.stop", "expected keys such as"),
+        ("network:\n  allow: [a.test]\n", 2, "network.allow", "Did you mean 'allow_private'?"),
+        (
+            "network:\n  allow_private: [db]\n",
+            2,
+            "network.allow_private[0]",
+            "expected HOST:PORT, found 'db'",
+        ),
+        ("network:\n  passthrough: ['1.2.3.4']\n", 2, "network.passthrough[0]", "expected a host name"),
+        ("network:\n  upstream_proxy: ftp://u:hidden@p\n", 2, "network.upstream_proxy", "found text"),
         ("- theme\n", 1, "", "expected a mapping of keys to values"),
         ("theme: a\ntheme: b\n", 2, "theme", "expected each key once"),
         ("a: [\n", 2, "", "not valid YAML"),
@@ -58,6 +67,27 @@ def test_what_is_wrong_names_file_line_and_key(home, text, line, key, says):
     assert (caught.value.line, caught.value.key) == (line, key)
     assert f"{home.config_file}:{line}: " in str(caught.value)
     assert says in str(caught.value)
+
+
+def test_what_the_network_is_survives_a_change_of_theme(home):
+    written(
+        home,
+        """
+network:
+  allow_private: [db.internal:8443, '[fd00::1]:80']
+  passthrough: ['*.Pinned.test']
+  upstream_proxy: http://me:hidden@proxy.corp:3128
+  upstream_ca: ~/corp.pem
+""",
+    )
+    network = HostNetwork(
+        allow_private=("db.internal:8443", "[fd00::1]:80"), passthrough=("*.pinned.test",),
+        upstream_proxy="http://me:hidden@proxy.corp:3128", upstream_ca="~/corp.pem",
+    )  # fmt: skip
+    assert load_host_config(home).network == network
+    save_theme(home, "ansi-dark")
+    assert load_host_config(home) == HostConfig("ansi-dark", network=network)
+    assert "hidden" not in repr(network)
 
 
 def test_a_link_is_not_followed(home, tmp_path):

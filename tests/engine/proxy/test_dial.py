@@ -7,6 +7,7 @@ import socket
 from typing import Any
 
 import pytest
+from support.resolving import resolving
 
 from engine.errors import UsageError
 from engine.proxy.dial import ConnectTo, Dialer, DialFailed, DialRefused, parse_connect_to
@@ -34,22 +35,6 @@ def test_bad_connect_to(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_connect_to(text)
     assert "HOST:PORT:ADDR:PORT" in caught.value.remedy
-
-
-def resolving(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[Any]:
-    """getaddrinfo answers with `addresses`; returns what was then connected to."""
-    dialled: list[Any] = []
-
-    async def getaddrinfo(self: object, host: str, port: int, **_: object) -> list[Any]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
-
-    async def connect(host: str, port: int) -> Any:
-        dialled.append((host, port))
-        raise ConnectionRefusedError(111, "Connection refused")
-
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
-    monkeypatch.setattr(asyncio, "open_connection", connect)
-    return dialled
 
 
 @pytest.mark.parametrize(
