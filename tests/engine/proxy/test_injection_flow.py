@@ -344,7 +344,7 @@ async def test_threat_19_private_addresses(tmp_path: Path, host: str) -> None:
         )
         assert answer.status == 403
         assert b"rule: private-address" in answer.body
-        assert b"--connect-to" in answer.body
+        assert b"--allow-private" in answer.body
         if host == "localhost":  # a name: the tunnel begins, and each request in it is refused
             head = f"GET / HTTP/1.1\nHost: {host}:{upstream.port}"
             tunnelled = await proxy.ask(f"{host}:{upstream.port}", head, tls=False)
