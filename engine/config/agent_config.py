@@ -11,11 +11,16 @@ from engine.config.rules import HostRules
 
 
 class NetworkConfig(msgspec.Struct, frozen=True):
-    """policy: "" or one of POLICIES; allow: checked host patterns, e.g. `*.example.com:8443`."""
+    """policy: "" or one of POLICIES; allow, passthrough: host patterns, e.g. `*.example.com:8443`.
+
+    transparent: whether clients that ignore the proxy reach it all the same; None leaves it to the policy.
+    """
 
     policy: str = ""
     allow: tuple[str, ...] = ()
     rules: tuple[HostRules, ...] = ()
+    transparent: bool | None = None
+    passthrough: tuple[str, ...] = ()
 
 
 class ContainerConfig(msgspec.Struct, frozen=True):

@@ -8,7 +8,8 @@ env                              mapping of variable to text or number
 secrets                          mapping of variable to op://…, ssm://… or env://…
 mounts                           list of SRC:DST[:ro|rw], or of {source, target, mode}
 network                          policy (permissive, strict, ask), allow (list of host, *.host, host:port),
-                                 rules (list of host, or of host with its rules: engine/config/rules.py)
+                                 rules (list of host, or of host with its rules: engine/config/rules.py),
+                                 transparent (true, false), passthrough (list as allow)
 interactive                      true or false
 sandbox                          false or none: without gVisor; true or gvisor: with it
 container                        memory (MB), cpus, dns (list of addresses)
@@ -25,7 +26,7 @@ from pathlib import Path
 
 from engine.config.agent_config import AgentConfig, ContainerConfig, LoadedConfig, NetworkConfig
 from engine.config.environment import env_problem
-from engine.config.hosts import parse_host_pattern
+from engine.config.hosts import host_patterns
 from engine.config.places import Mount, build_mount, parse_mount
 from engine.config.policies import POLICIES
 from engine.config.rules import read_rules
@@ -192,16 +193,14 @@ def _mount(item: Value, workspace: Path, forbidden: Sequence[Path] | None) -> Mo
 
 
 def _network(value: Value) -> NetworkConfig:
-    keys = value.section(("policy", "allow", "rules"))
-    rules = read_rules(keys["rules"]) if "rules" in keys else ()
-    policy = keys["policy"].choice(POLICIES) if "policy" in keys else ""
-    allow: list[str] = []
-    for item in keys["allow"].items("host names") if "allow" in keys else ():
-        try:
-            allow.append(str(parse_host_pattern(item.text("a host name, *.name or name:port"))))
-        except UsageError as error:
-            raise item.explained(error) from None
-    return NetworkConfig(policy, tuple(allow), rules)
+    keys = value.section(("policy", "allow", "rules", "transparent", "passthrough"))
+    return NetworkConfig(
+        policy=keys["policy"].choice(POLICIES) if "policy" in keys else "",
+        allow=host_patterns(keys["allow"]) if "allow" in keys else (),
+        rules=read_rules(keys["rules"]) if "rules" in keys else (),
+        transparent=keys["transparent"].flag() if "transparent" in keys else None,
+        passthrough=host_patterns(keys["passthrough"]) if "passthrough" in keys else (),
+    )
 
 
 def _sandbox(value: Value) -> bool:

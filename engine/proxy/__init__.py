@@ -6,7 +6,8 @@
     approvals  holding                                       requests that wait for a person
     admission  exchange  answers  capture  dial  private     one request's way, without mitmproxy
     open_requests                                            which ones are on their way
-    http1  http2  stream  tls  upstream  scrubbing  connection   mitmproxy's layers, guarded
+    entry  transparent  names                                the way in for clients that know no proxy
+    http1  http2  stream  tls  heads  upstream  scrubbing  connection   mitmproxy's layers, guarded
     server  spec  recorder  ca  trust                        what a run's supervisor uses
 
 Names load on first use: a run settles its spec before it pays for certificates. Nothing here imports
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from engine.proxy.spec import HostRule as HostRule
     from engine.proxy.spec import Injection as Injection
     from engine.proxy.spec import ProxySpec as ProxySpec
+    from engine.proxy.transparent import TransparentSockets as TransparentSockets
+    from engine.proxy.transparent import bind_transparent as bind_transparent
     from engine.proxy.trust import TRUSTSTORE_PASSWORD as TRUSTSTORE_PASSWORD
     from engine.proxy.trust import Trust as Trust
     from engine.proxy.trust import TrustFiles as TrustFiles
@@ -57,6 +60,7 @@ _HOMES = {
     ".recorder": ("INJECT", "INJECT_REPLACED", "Recorder"),
     ".server": ("ProxyServer", "preload"),
     ".spec": ("HostRule", "Injection", "ProxySpec"),
+    ".transparent": ("TransparentSockets", "bind_transparent"),
     ".trust": ("TRUSTSTORE_PASSWORD", "Trust", "TrustFiles", "system_bundle"),
 }
 

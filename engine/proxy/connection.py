@@ -19,6 +19,7 @@ from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import commands, events, layer, server, server_hooks
 from mitmproxy.proxy.layers import tls as tls_layers
 from mitmproxy.proxy.layers.http import _hooks as hooks
+from mitmproxy.proxy.layers.modes import HttpProxy
 
 from engine.proxy import answers, scrubbing
 from engine.proxy.admission import Admission
@@ -26,7 +27,9 @@ from engine.proxy.answers import Answer
 from engine.proxy.decision import Decision, RequestHead
 from engine.proxy.destination import BadDestination, Destination, normalise_host, parse_authority
 from engine.proxy.dial import Dialer, DialRefused
+from engine.proxy.entry import Entry, named_by_sni
 from engine.proxy.exchange import Exchange
+from engine.proxy.heads import head_of, url_of
 from engine.proxy.http1 import HeadedRequest, MalformedHeadHook
 from engine.proxy.http1_head import HEAD_TIMEOUT, BadRequest, check_fields, may_be_http
 from engine.proxy.layer_options import MODE, OPTIONS, silence
@@ -50,8 +53,10 @@ class AgentConnection(server.LiveConnectionHandler):
         admission: Admission,
         tls: Tls,
         dialer: Dialer,
+        entry: Entry = Entry.PROXY,
     ) -> None:
         super().__init__(reader, writer, OPTIONS, MODE)
+        self._entry = entry
         self._admission = admission
         self._tls = tls
         self._dialer = dialer
@@ -144,27 +149,39 @@ class AgentConnection(server.LiveConnectionHandler):
             self.abort()
 
     async def _next_layer(self, hook: layer.NextLayerHook) -> None:
-        """HTTP at first; in a tunnel TLS or HTTP; inside TLS HTTP. Nothing else passes."""
+        """HTTP at first; in a tunnel TLS or HTTP; inside TLS HTTP. Nothing else passes.
+
+        At a transparent entry, what its port stands for.
+        """
         wanted = hook.data
-        if self._tunnel is None or self._in_tls:
+        if self._in_tls or (self._tunnel is None and self._entry is Entry.PROXY):
             self._spoke()
             self._http = wanted.layer = http_layer(wanted.context, in_tunnel=self._in_tls)
             return
+        if self._entry is not Entry.PROXY:
+            # mitmproxy wants one; each request's own destination takes its place
+            wanted.context.server.address = ("", self._entry.value)
         data: bytes = wanted.data_client()  # type: ignore[no-untyped-call]
-        if data[:1] == b"\x16":
+        if not data:
+            wanted.layer = HttpProxy(wanted.context)  # TLS wants a layer below itself; this one asks again
+            return
+        if data[:1] == b"\x16" and self._entry is not Entry.HTTP:
             if len(data) < 3:
                 return
             if starts_like_tls_record(data):
                 self._in_tls = True
                 wanted.layer = tls_layers.ClientTLSLayer(wanted.context)
                 return
-        elif may_be_http(data):
+        elif self._entry is not Entry.HTTPS and may_be_http(data):
             self._spoke()
             self._http = wanted.layer = http_layer(wanted.context, in_tunnel=True)
             return
         wanted.layer = ClosedLayer(wanted.context)
         await self._turned_away(
-            "not-http", f"What was sent through the tunnel to {self._tunnel} is neither TLS nor HTTP."
+            "not-http",
+            f"What was sent through the tunnel to {self._tunnel} is neither TLS nor HTTP."
+            if self._tunnel
+            else f"What was sent to port {self._entry.value} is not what that port is for.",
         )
 
     async def _connect(self, hook: hooks.HttpConnectHook) -> None:
@@ -220,8 +237,10 @@ class AgentConnection(server.LiveConnectionHandler):
     async def _request_headers(self, hook: hooks.HttpRequestHeadersHook) -> None:
         flow = hook.flow
         request = flow.request
-        head = self._head(request)
-        exchange = self._exchange(request.method, self._url(head), self._tunnel.host if self._tunnel else "")
+        head = head_of(request, self._entry, self._tunnel, tls=self._in_tls, sni=self.client.sni)
+        if self._entry is Entry.HTTP:
+            self._tunnel = head.connect
+        exchange = self._exchange(request.method, url_of(head), self._tunnel.host if self._tunnel else "")
         flow.metadata[EXCHANGE] = exchange
         if flow.error is not None:  # mitmproxy's validation refused it; the error hook follows
             exchange.denied, exchange.rule = True, "malformed"
@@ -267,34 +286,6 @@ class AgentConnection(server.LiveConnectionHandler):
         flow.metadata[PERMIT] = True
         return None
 
-    def _head(self, request: http.Request) -> RequestHead:
-        fields = tuple(request.headers.fields)
-        hosts = tuple(value.decode("latin-1") for name, value in fields if name.lower() == b"host")
-        wire = request.head if isinstance(request, HeadedRequest) else None
-        target = wire.target if wire else None
-        if wire and wire.version == "HTTP/1.0" and target and not hosts:
-            hosts = (target[1],)  # HTTP/1.0 has no Host; its absolute URL says it
-        return RequestHead(
-            method=request.method,
-            path=request.data.path.decode("latin-1"),
-            headers=fields,
-            hosts=hosts,
-            # HTTP/2 may say it as a Host field instead (RFC 9113 §8.3.1); "" and two of them are refused
-            authority=None if wire else request.data.authority.decode("latin-1") or "".join(hosts),
-            connect=self._tunnel,
-            tls=self._in_tls,
-            sni=self.client.sni,
-            target=target,
-        )
-
-    def _url(self, head: RequestHead) -> str:
-        """For the log: the place it would have gone to, not what the Host header says."""
-        if self._tunnel is not None:
-            scheme, port = ("https", 443) if self._in_tls else ("http", 80)
-            slash = "" if head.path[:1] in ("/", "*", "") else "/"  # else it reads as part of the host
-            return f"{scheme}://{self._tunnel.authority(port)}{slash}{head.path}"
-        return f"{head.target[0]}://{head.target[1]}{head.path}" if head.target else head.path
-
     async def _request(self, hook: hooks.HttpRequestHook) -> None:
         """The body has passed; its trailers have not."""
         trailers = hook.flow.request.trailers
@@ -335,8 +326,17 @@ class AgentConnection(server.LiveConnectionHandler):
     async def _malformed(self, hook: MalformedHeadHook) -> None:
         await self._turned_away("malformed", hook.message, status=400)
 
+    async def _client_hello(self, hook: tls_layers.TlsClienthelloHook) -> None:
+        if self._entry is Entry.HTTPS:
+            self._tunnel = named_by_sni(self.client.sni)
+            if self._tunnel is None:
+                await self._turned_away(
+                    "sni-missing", "A TLS connection to port 443 did not say which host it is for (no SNI)."
+                )
+
     async def _client_tls(self, hook: tls_layers.TlsStartClientHook) -> None:
-        assert self._tunnel is not None
+        if self._tunnel is None:
+            return  # without a certificate the connection ends
         names = [self._tunnel.host]
         with contextlib.suppress(BadDestination):
             # when it differs the request is refused; with its own name there the client reads why
@@ -348,6 +348,8 @@ class AgentConnection(server.LiveConnectionHandler):
         hook.data.ssl_conn = self._tls.to_upstream(address[0], upstream_alpn(self.client.alpn))
 
     async def _client_tls_failed(self, hook: tls_layers.TlsFailedClientHook) -> None:
+        if self._tunnel is None:
+            return
         reason = self.client.error or ""
         if "unknown ca" in reason or "bad certificate" in reason or "certificate unknown" in reason:
             text = "the client does not trust Moat's CA"
@@ -355,7 +357,7 @@ class AgentConnection(server.LiveConnectionHandler):
             text = "the client closed the connection during the TLS handshake; it may not trust Moat's CA"
         else:
             text = "the TLS handshake with the client failed"
-        exchange = self._exchange("CONNECT", str(self._tunnel), self._tunnel.host if self._tunnel else "")
+        exchange = self._exchange("CONNECT", str(self._tunnel), self._tunnel.host)
         exchange.error = text
         await self._finish(exchange)
 
@@ -398,6 +400,7 @@ _HOOKS: dict[type[commands.StartHook], _Handler] = {
     hooks.HttpResponseHook: AgentConnection._response,
     hooks.HttpErrorHook: AgentConnection._error,
     MalformedHeadHook: AgentConnection._malformed,
+    tls_layers.TlsClienthelloHook: AgentConnection._client_hello,
     tls_layers.TlsStartClientHook: AgentConnection._client_tls,
     tls_layers.TlsStartServerHook: AgentConnection._upstream_tls,
     tls_layers.TlsFailedClientHook: AgentConnection._client_tls_failed,

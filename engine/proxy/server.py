@@ -10,15 +10,19 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.errors import ProxyError
 from engine.proxy.admission import Admission
 from engine.proxy.ca import CertificateAuthority
 from engine.proxy.dial import Dialer
+from engine.proxy.entry import Entry
 from engine.proxy.holding import Holding
+from engine.proxy.names import NameServer
 from engine.proxy.recorder import Recorder
 from engine.proxy.spec import ProxySpec
+from engine.proxy.transparent import TransparentSockets
 
 if TYPE_CHECKING:
     from engine.proxy.connection import AgentConnection
@@ -56,7 +60,8 @@ class ProxyServer:
             self._subnets = tuple(ipaddress.ip_network(part.strip()) for part in spec.subnet.split(","))
         except ValueError as error:
             raise ProxyError(f"not a subnet: {spec.subnet!r}", detail=str(error)) from error
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
+        self._names: NameServer | None = None
         self._tasks: dict[asyncio.Task[None], AgentConnection] = {}
         self._crashes = 0
         self.dropped = 0  # connections from outside the subnet, or beyond MAX_CONNECTIONS
@@ -71,22 +76,35 @@ class ProxyServer:
         """Connections ended by an unexpected error of a layer or hook."""
         return self._crashes + sum(connection.crashes for connection in self._tasks.values())
 
-    async def start(self, sock: socket.socket) -> None:
-        """Serve on `sock`, which is bound and may listen already; it belongs to the proxy from now on."""
+    async def start(self, sock: socket.socket, transparent: TransparentSockets | None = None) -> None:
+        """Serve on `sock`, and on those of `transparent`; all are bound, may listen already, and belong to
+        the proxy from now on.
+        """
         await asyncio.to_thread(preload)
         from engine.proxy.tls import Tls
 
         self._tls = Tls(self._ca, self._spec.upstream_ca)
         self._dialer = Dialer(self._spec.connect_to, sock.getsockname()[:2], self._spec.private)
-        loop = asyncio.get_running_loop()
+        await self._listen(sock, Entry.PROXY)
+        if transparent is not None:
+            await self._listen(transparent.http, Entry.HTTP)
+            await self._listen(transparent.https, Entry.HTTPS)
+            self._names = NameServer(transparent.address, self._is_ours)
+            await self._names.start(transparent.udp, transparent.tcp)
+
+    async def _listen(self, sock: socket.socket, entry: Entry) -> None:
         sock.setblocking(False)
-        self._server = await loop.create_server(self._protocol, sock=sock, backlog=_BACKLOG)
+        loop = asyncio.get_running_loop()
+        self._servers.append(
+            await loop.create_server(partial(self._protocol, entry), sock=sock, backlog=_BACKLOG)
+        )
 
     async def close(self) -> None:
         """Stop accepting, cut what is open, hand its records over. Bounded by twice CLOSE_TIMEOUT."""
-        if self._server is None:
-            return
-        self._server.close()
+        for server in self._servers:
+            server.close()
+        if self._names is not None:
+            self._names.close()
         for connection in list(self._tasks.values()):
             connection.abort()
         if self._tasks:
@@ -95,26 +113,30 @@ class ProxyServer:
                 task.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._server.wait_closed()
-        self._server = None
+                for server in self._servers:
+                    await server.wait_closed()
+        self._servers.clear()
 
-    def _protocol(self) -> asyncio.StreamReaderProtocol:
+    def _protocol(self, entry: Entry) -> asyncio.StreamReaderProtocol:
         reader = asyncio.StreamReader()
-        return asyncio.StreamReaderProtocol(reader, self._accepted)
+        return asyncio.StreamReaderProtocol(reader, partial(self._accepted, entry))
 
-    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accepted(self, entry: Entry, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Called before the transport reads: a peer that is dropped here was never listened to."""
         from engine.proxy.connection import AgentConnection
 
         peer = writer.get_extra_info("peername")
-        if len(self._tasks) >= MAX_CONNECTIONS or not self._is_ours(peer):
+        # At a transparent entry nothing but the peer's address tells the run's container from others: the
+        # host itself, which speaks from the very address it speaks to, has no business there.
+        host = entry is not Entry.PROXY and peer and peer[0] == writer.get_extra_info("sockname")[0]
+        if len(self._tasks) >= MAX_CONNECTIONS or host or not self._is_ours(peer):
             self.dropped += 1
             writer.transport.abort()
             return
         with contextlib.suppress(OSError):
             # asyncio does it for sockets made with IPPROTO_TCP only; without it a handshake takes 40 ms more
             writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = AgentConnection(reader, writer, self._admission, self._tls, self._dialer)
+        connection = AgentConnection(reader, writer, self._admission, self._tls, self._dialer, entry)
         task = asyncio.get_running_loop().create_task(connection.handle_client(), name="moat proxy client")
         self._tasks[task] = connection
         task.add_done_callback(self._ended)

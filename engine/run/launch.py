@@ -23,6 +23,7 @@ from engine.run.environment import container_environment, trust_files
 from engine.run.injections import Granted
 from engine.run.spec import RunSpec
 from engine.run.ssh_delivery import SshDelivery, deliver_ssh
+from engine.run.transparent import open_transparent, resolver_bind
 from engine.runtimes import (
     Attachment,
     Bind,
@@ -40,7 +41,7 @@ from engine.runtimes import (
 )
 
 if TYPE_CHECKING:
-    from engine.proxy import CertificateAuthority, Holding, ProxyServer, Recorder, Trust
+    from engine.proxy import CertificateAuthority, Holding, ProxyServer, Recorder, TransparentSockets, Trust
     from engine.ssh_agent import SshRecorder
 
     class RunRecorder(Recorder, SshRecorder, Protocol):
@@ -90,6 +91,9 @@ async def launch(
         reach = proxy_reach(info, network)
         listener = _listen(reach)
         undo.callback(_close_listener, listener)
+        transparent = open_transparent(spec, info, reach, say)
+        if transparent is not None:
+            undo.callback(_close_transparent, transparent)
         token = secrets.token_urlsafe(32)
         ssh = await undo.enter_async_context(contextlib.AsyncExitStack())
         delivery = await ssh.enter_async_context(
@@ -110,6 +114,7 @@ async def launch(
                     trust,
                     _proxy_url(reach, listener, token),
                     delivery,
+                    (resolver_bind(home, spec.id, transparent.address),) if transparent else (),
                 ),
             )
         )
@@ -118,7 +123,7 @@ async def launch(
         starting = group.create_task(container.start())
         proxy = (await loading)(_proxy_spec(spec, granted, token, reach.peers), ca, recorder, holding)
         undo.push_async_callback(proxy.close)
-        await proxy.start(listener)
+        await proxy.start(listener, transparent)
         await starting
         undo.pop_all()
     return Launched(container, attachment, proxy, sandbox, ssh)
@@ -179,6 +184,11 @@ def _close_listener(listener: socket.socket) -> None:
         listener.close()
 
 
+def _close_transparent(transparent: TransparentSockets) -> None:
+    for sock in transparent.sockets():
+        _close_listener(sock)
+
+
 def _proxy_url(reach: ProxyReach, listener: socket.socket, token: str) -> str:
     return f"http://moat:{token}@{reach.host}:{listener.getsockname()[1]}"
 
@@ -211,6 +221,7 @@ def _container_spec(
     trust: Trust,
     proxy_url: str,
     ssh: SshDelivery,
+    more: tuple[Bind, ...],
 ) -> ContainerSpec:
     return ContainerSpec(
         run_id=spec.id,
@@ -226,7 +237,8 @@ def _container_spec(
             java_store=bool(trust.java_store),
         ),
         binds=tuple(Bind(str(mount.source), mount.target, read_only=mount.read_only) for mount in spec.mounts)
-        + ssh.binds,
+        + ssh.binds
+        + more,
         files=trust_files(trust.certificate, trust.bundle, trust.java_store) + ssh.files,
         user=container_user(info, os.getuid(), os.getgid()),
         sandbox=sandbox,

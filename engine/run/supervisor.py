@@ -337,6 +337,8 @@ def _given(spec: RunSpec) -> str:
     parts += [f"rule {rule} (config.yaml)" for rule in spec.own_rules]
     parts += [f"rule {rule}" for rule in spec.rules]
     parts += [f"connect {rule.describe()}" for rule in spec.connect_to]
+    if spec.transparent is not None:
+        parts.append(f"transparent {str(spec.transparent).lower()}")
     if spec.private:
         parts.append("private " + ", ".join(map(str, spec.private)))
     return "; ".join(parts)

@@ -28,6 +28,7 @@ from engine.proxy import (
     ProxyServer,
     ProxySpec,
     TrustFiles,
+    bind_transparent,
     parse_connect_to,
 )
 
@@ -105,11 +106,14 @@ class Answer:
 class Proxying:
     """One running proxy. `port` is its own; requests are made with the run's token unless told otherwise."""
 
-    def __init__(self, server: ProxyServer, port: int, notes: Notes, files: TrustFiles) -> None:
+    def __init__(
+        self, server: ProxyServer, port: int, notes: Notes, files: TrustFiles, entries: dict[int, int]
+    ) -> None:
         self.server = server
         self.port = port
         self.notes = notes
         self.files = files
+        self.entries = entries  # 80, 443 and 53 -> where they are at TRANSPARENT
 
     async def curl(self, *arguments: str, token: str = TOKEN) -> tuple[int, str]:
         """Exit code and standard output (errors appended)."""
@@ -278,19 +282,23 @@ class Http2Client:
             self._ended.add(event.stream_id)
 
 
+TRANSPARENT = "127.0.0.2"  # whoever connects to it speaks from 127.0.0.1, as a container from its own
+
+
 @asynccontextmanager
 async def proxying(
     tmp_path: Path,
     *upstreams: tuple[str, Upstream],
     injections: tuple[Injection, ...] = (GITHUB,),
     holding: Holding | None = None,
+    transparent: bool = False,
     **spec: Any,
 ) -> AsyncIterator[Proxying]:
     """A proxy whose `--connect-to` entries lead each "host:port" to its upstream."""
     ca = CertificateAuthority.load_or_create(Home(tmp_path / "moat"))
     trusted = tmp_path / "upstreams.pem"
     trusted.write_bytes(b"".join(up.ca_file.read_bytes() for _, up in upstreams if up.ca_file.exists()))
-    entries = tuple(
+    detours = tuple(
         parse_connect_to(up.connect_to(name.partition(":")[0], int(name.partition(":")[2] or 443)))
         for name, up in upstreams
     )
@@ -301,15 +309,20 @@ async def proxying(
         "token": TOKEN,
         "subnet": "127.0.0.0/8",
         "injections": injections,
-        "connect_to": entries,
+        "connect_to": detours,
         "upstream_ca": trusted if trusted.stat().st_size else None,
     }
     server = ProxyServer(ProxySpec(**(fields | spec)), ca, notes, holding)
+    doors = bind_transparent(TRANSPARENT, (0, 0, 0)) if transparent else None
+    named = {80: doors.http, 443: doors.https, 53: doors.udp} if doors else {}
+    entries = {usual: door.getsockname()[1] for usual, door in named.items()}
     try:
-        await server.start(sock)
-        yield Proxying(server, sock.getsockname()[1], notes, ca.trust_files(tmp_path))
+        await server.start(sock, doors)
+        yield Proxying(server, sock.getsockname()[1], notes, ca.trust_files(tmp_path), entries)
     finally:
         await server.close()
         sock.close()
+        for door in doors.sockets() if doors else ():
+            door.close()
     assert server.crashes == 0
     assert server.unrecorded == 0

@@ -52,7 +52,7 @@ async def test_a_step_of_the_start_fails(one_run, step):
 
 
 async def test_the_proxy_fails_to_start(one_run, monkeypatch):
-    async def start(self, sock):
+    async def start(self, *sockets):
         raise ProxyError("no proxy today")
 
     monkeypatch.setattr(ProxyServer, "start", start)
@@ -67,9 +67,9 @@ async def test_the_container_fails_to_start_while_the_proxy_starts(one_run, monk
     begun = asyncio.Event()
     real = ProxyServer.start
 
-    async def start(self, sock):
+    async def start(self, *sockets):
         begun.set()
-        await real(self, sock)
+        await real(self, *sockets)
         await asyncio.Event().wait()
 
     monkeypatch.setattr(ProxyServer, "start", start)

@@ -1,0 +1,97 @@
+"""Clients that ignore HTTP_PROXY, in containers: served under the same rules, and with no other way out."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+from e2e.conftest import CANARY, Moat, docker, wait_until
+
+WANDERER = Path(__file__).with_name("wanderer.py")
+
+
+@pytest.fixture(scope="module")
+def neighbour(tmp_path_factory):
+    """Another live run: the address and port of its proxy."""
+    base = tmp_path_factory.mktemp("neighbour")
+    moat = Moat(base / "home")
+    workspace = base / "workspace"
+    workspace.mkdir()
+    try:
+        moat(
+            "run", workspace, "-d", "-n", "neighbour", "--policy", "strict", "--no-sandbox",
+            "--", "sh", "-c", "echo $HTTP_PROXY; exec sleep 600",
+        )  # fmt: skip
+        said = wait_until(lambda: re.findall(r"internal:(\d+)", moat("logs", "neighbour").stdout.decode()))
+        yield gateway_of(moat.run_named("neighbour")), said[0]
+    finally:
+        moat.close()
+
+
+def gateway_of(run: dict) -> str:
+    return json.loads(docker("network", "inspect", run["network"]))[0]["IPAM"]["Config"][0]["Gateway"]
+
+
+@pytest.mark.parametrize(
+    ("sandbox", "policy"),
+    [
+        pytest.param("--no-sandbox", "strict", marks=pytest.mark.docker),
+        pytest.param("", "strict", marks=pytest.mark.gvisor),
+        pytest.param("--no-sandbox", "permissive", marks=pytest.mark.docker),
+    ],
+)
+def test_threat_16_17_18_23_a_client_without_a_proxy(moat, workspace, github, neighbour, sandbox, policy):
+    moat.grant()
+    shutil.copy(WANDERER, workspace)
+    if policy == "permissive":
+        (workspace / "agent.yaml").write_text("network: {transparent: true}\n")
+    gateway, port = neighbour
+    arrived = len(github.upstream.requests)
+    done = moat(
+        "run", workspace, "-n", "wanderer", "-g", "github", "--policy", policy, *sandbox.split(),
+        *github.flags(), "-e", f"OTHER_GATEWAY={gateway}", "-e", f"OTHER_PORT={port}",
+        "--", "python3", "/workspace/wanderer.py",
+    )  # fmt: skip
+    out = json.loads(done.stdout)
+
+    served = {name: out.pop(name) for name in ("api.github.com", "http/1.1", "raw client")}
+    assert served == {"api.github.com": "200", "http/1.1": "200", "raw client": "HTTP/1.1 200"}
+    assert out.pop("git") == "HEAD"
+    seen = github.upstream.requests[arrived:]
+    assert [r.all("authorization") for r in seen if r.path == "/status/200"] == [[f"Bearer {CANARY}"]] * 3
+    assert out.pop("fronted") == "403 host-mismatch"
+    assert out.pop("no name").startswith("curl ")
+    assert [out.pop(f"dns {kind}") for kind in ("A", "AAAA", "TXT", "HTTPS")] == [1, 0, 0, 0]
+
+    denied = {name: out.pop(name) for name in ("denied.test", "plain denied.test", "DoH")}
+    if policy == "strict":
+        assert set(denied.values()) == {"403 not-allowed"}
+        assert [name for name, said in out.items() if not str(said).startswith("refused: ")] == [], out
+    else:  # the names do not resolve here; what is tried directly has a route
+        assert set(denied.values()) == {"502 upstream-unreachable"}
+    others = {name: said for name, said in out.items() if name.startswith("another run's")}
+    assert len(others) == 4
+    # From an open network there is a way to another network's gateway; its own port asks for the password.
+    shut = [said for name, said in others.items() if policy == "strict" or not name.endswith(port)]
+    assert all(str(said).startswith("refused: ") for said in shut), others
+    assert moat.json("audit", "wanderer")["valid"] is True
+
+
+@pytest.mark.docker
+def test_threat_23_a_process_of_the_host_is_dropped_unread(neighbour):
+    gateway, _ = neighbour
+    for port in (80, 443):
+        with socket.create_connection((gateway, port), 10) as sock:
+            sock.sendall(b"GET /user HTTP/1.1\r\nHost: api.github.com\r\n\r\n")
+            assert cut_off(sock)
+
+
+def cut_off(sock: socket.socket) -> bool:
+    try:
+        return sock.recv(1) == b""
+    except ConnectionResetError:
+        return True

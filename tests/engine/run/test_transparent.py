@@ -1,0 +1,80 @@
+"""When a run is transparent, what its container gets for it, and what is said when it cannot be."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from engine.errors import ProxyError
+from engine.events import RunState
+from engine.proxy import bind_transparent
+from engine.run import transparent
+
+
+@pytest.fixture
+def bound(monkeypatch):
+    """Any free ports instead of the usual ones."""
+    addresses = []
+
+    def bind(address):
+        addresses.append(address)
+        return bind_transparent(address, (0, 0, 0))
+
+    monkeypatch.setattr(transparent, "bind_transparent", bind)
+    return addresses
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    def bind(address):
+        raise OSError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(transparent, "bind_transparent", bind)
+
+
+@pytest.mark.parametrize(
+    ("policy", "wish", "served"),
+    [
+        ("strict", "", True),
+        ("strict", "transparent: false", False),
+        ("permissive", "", False),
+        ("permissive", "transparent: true", True),
+    ],
+)
+async def test_by_policy_or_by_wish(one_run, tmp_path, bound, policy, wish, served):
+    (tmp_path / "ws" / "agent.yaml").write_text(f"network: {{{wish}}}\n")
+    run = one_run(policy=policy)
+    run.begin()
+    await run.at("start")
+    resolvers = [bind for bind in run.engine.spec.binds if bind.target == "/etc/resolv.conf"]
+    assert bool(resolvers) is bool(bound) is served
+    for bind in resolvers:
+        assert bind.read_only
+        assert Path(bind.source).read_text().endswith("\nnameserver 127.0.0.1\n")
+    run.engine.end()
+    await run.result()
+    run.over(RunState.EXITED)
+
+
+async def test_strict_goes_on_without_and_says_so(one_run, taken):
+    run = one_run(policy="strict")
+    run.begin()
+    await run.at("start")
+    assert [bind.target for bind in run.engine.spec.binds] == ["/workspace"]
+    assert any(
+        "clients that ignore HTTP_PROXY" in line and "Permission denied" in line for line in run.notices
+    )
+    run.engine.end()
+    await run.result()
+    run.over(RunState.EXITED)
+
+
+async def test_a_wish_that_cannot_be_kept_ends_the_run(one_run, tmp_path, taken):
+    (tmp_path / "ws" / "agent.yaml").write_text("network: {transparent: true}\n")
+    run = one_run()
+    run.begin()
+    with pytest.raises(ProxyError, match=r"network\.transparent cannot be kept here"):
+        await run.result()
+    run.over(RunState.FAILED)
