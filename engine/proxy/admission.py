@@ -168,6 +168,16 @@ class Admission:
             exchange.host = exchange.host or decision.destination.host
         await self._denied(exchange, f"ALARM: {decision.message}" if decision.alarm else decision.message)
 
+    async def passed(self, exchange: Exchange, rule: str) -> None:
+        """A tunnel begins whose inside is not seen."""
+        exchange.rule = rule
+        exchange.status = 200
+        try:
+            async with asyncio.timeout(RECORD_TIMEOUT):
+                await self._recorder.passed(exchange.host, exchange.operation(), rule)
+        except Exception:
+            self.unrecorded += 1
+
     async def finished(self, exchange: Exchange) -> None:
         """Hand the record over, once; a denial that came late (where a name leads) is audited here."""
         if exchange.finished:

@@ -33,9 +33,10 @@ from engine.proxy.heads import head_of, url_of
 from engine.proxy.http1 import HeadedRequest, MalformedHeadHook
 from engine.proxy.http1_head import HEAD_TIMEOUT, BadRequest, check_fields, may_be_http
 from engine.proxy.layer_options import MODE, OPTIONS, silence
+from engine.proxy.opaque import PASSTHROUGH, is_opaque
 from engine.proxy.policy import decide_tunnel
-from engine.proxy.stream import ANSWER, EXCHANGE, PERMIT, ClosedLayer, GuardedLayer, http_layer
-from engine.proxy.tls import Tls, upstream_alpn
+from engine.proxy.stream import ANSWER, EXCHANGE, PERMIT, ClosedLayer, Failure, GuardedLayer, http_layer
+from engine.proxy.tls import Tls, client_failure, upstream_alpn
 from engine.proxy.upstream import open_upstream
 
 _MAX_HELD = 4 * 1024 * 1024  # bytes that may wait in either direction of one agent connection
@@ -63,6 +64,7 @@ class AgentConnection(server.LiveConnectionHandler):
         self._tunnel: Destination | None = None
         self._in_tls = False
         self._http: GuardedLayer | None = None
+        self._opaque: Exchange | None = None  # all of the connection, when it passes as it is
         self._open: set[Exchange] = set()
         self._hook_tasks: set[asyncio.Task[Any]] = set()
         self._progress = asyncio.Event()
@@ -109,6 +111,8 @@ class AgentConnection(server.LiveConnectionHandler):
         gone = isinstance(event, events.ConnectionClosed) and event.connection is self.client
         if gone and any(exchange.held for exchange in self._open):
             self.abort()  # its layer would hear of this only after an answer that nobody waits for now
+        if self._opaque is not None and isinstance(event, events.DataReceived):
+            self._opaque.tunnelled(event.data, outwards=event.connection == self.client)
         await super().server_event(event)
         self._progress.set()
 
@@ -177,11 +181,9 @@ class AgentConnection(server.LiveConnectionHandler):
             self._http = wanted.layer = http_layer(wanted.context, in_tunnel=True)
             return
         wanted.layer = ClosedLayer(wanted.context)
+        place = f"the tunnel to {self._tunnel}" if self._tunnel else f"port {self._entry.value}"
         await self._turned_away(
-            "not-http",
-            f"What was sent through the tunnel to {self._tunnel} is neither TLS nor HTTP."
-            if self._tunnel
-            else f"What was sent to port {self._entry.value} is not what that port is for.",
+            "not-http", f"What was sent through {place} is neither TLS nor HTTP as it belongs there."
         )
 
     async def _connect(self, hook: hooks.HttpConnectHook) -> None:
@@ -333,6 +335,13 @@ class AgentConnection(server.LiveConnectionHandler):
                 await self._turned_away(
                     "sni-missing", "A TLS connection to port 443 did not say which host it is for (no SNI)."
                 )
+        if self._tunnel is not None and is_opaque(self._tunnel, self.client.sni, self._admission.policy):
+            self._opaque = self._exchange("CONNECT", str(self._tunnel), self._tunnel.host)
+            self._opaque.tunnelled(hook.data.client_hello.raw_bytes(), outwards=True)
+            await self._admission.passed(self._opaque, PASSTHROUGH)
+            self._upstream = hook.data.context.server
+            self._upstream.address = (self._tunnel.host, self._tunnel.port)
+            hook.data.ignore_connection = True
 
     async def _client_tls(self, hook: tls_layers.TlsStartClientHook) -> None:
         if self._tunnel is None:
@@ -350,21 +359,18 @@ class AgentConnection(server.LiveConnectionHandler):
     async def _client_tls_failed(self, hook: tls_layers.TlsFailedClientHook) -> None:
         if self._tunnel is None:
             return
-        reason = self.client.error or ""
-        if "unknown ca" in reason or "bad certificate" in reason or "certificate unknown" in reason:
-            text = "the client does not trust Moat's CA"
-        elif reason.startswith("connection closed"):
-            text = "the client closed the connection during the TLS handshake; it may not trust Moat's CA"
-        else:
-            text = "the TLS handshake with the client failed"
         exchange = self._exchange("CONNECT", str(self._tunnel), self._tunnel.host)
-        exchange.error = text
+        exchange.error = client_failure(self.client.error or "")
         await self._finish(exchange)
 
     async def _disconnected(self, hook: server_hooks.ClientDisconnectedHook) -> None:
         for exchange in list(self._open):
             if exchange.held:
                 exchange.withdraw()
+            elif exchange is self._opaque:
+                if isinstance(failure := self._upstream.error, Failure):
+                    exchange.rule = ""
+                    exchange.answer(failure.answer)
             elif exchange.status != 101:
                 exchange.error = exchange.error or "the connection closed before the response was complete"
             await self._finish(exchange)

@@ -29,6 +29,7 @@ class Policy(msgspec.Struct, frozen=True):
     """The part of a ProxySpec that decides. Holds no credential.
 
     private: what a person opened on the host; in strict it is allowed, an address too.
+    passthrough: hosts whose TLS is not intercepted (engine/proxy/opaque.py).
     """
 
     mode: str
@@ -37,6 +38,7 @@ class Policy(msgspec.Struct, frozen=True):
     placeholders: frozenset[str] = frozenset()  # of all grants
     rules: Rules = Rules()
     private: frozenset[Destination] = frozenset()
+    passthrough: tuple[HostPattern, ...] = ()
 
     @classmethod
     def of(cls, spec: ProxySpec) -> Policy:
@@ -44,16 +46,8 @@ class Policy(msgspec.Struct, frozen=True):
 
         An allow entry without a port stands for 443 and 80.
         """
-        allow: list[HostPattern] = []
-        for entry in spec.allow:
-            try:
-                allow.append(HostPattern.parse(entry, (443, 80)))
-            except BadDestination as error:
-                raise UsageError(
-                    f"not a host to allow: {entry!r}",
-                    detail=str(error),
-                    remedy="Write HOST, HOST:PORT or *.SUFFIX. For a private address use --allow-private.",
-                ) from error
+        allow = [_pattern(entry, (443, 80), "a host to allow") for entry in spec.allow]
+        passthrough = [_pattern(entry, (443,), "a host to pass through") for entry in spec.passthrough]
         grants: list[Grant] = []
         for injection in spec.injections:
             rules: list[GrantRule] = []
@@ -69,11 +63,23 @@ class Policy(msgspec.Struct, frozen=True):
             grants.append(Grant(injection.grant, tuple(rules), tuple(p for p in injection.placeholders if p)))
         known = frozenset(placeholder for grant in grants for placeholder in grant.placeholders)
         judged = Rules(spec.own_rules, spec.rules)
-        return cls(spec.mode, tuple(allow), tuple(grants), known, judged, frozenset(spec.private))
+        opened = frozenset(spec.private)
+        return cls(spec.mode, tuple(allow), tuple(grants), known, judged, opened, tuple(passthrough))
 
     @property
     def isolated(self) -> bool:
         return is_isolated(self.mode)
+
+
+def _pattern(entry: str, ports: tuple[int, ...], meant: str) -> HostPattern:
+    try:
+        return HostPattern.parse(entry, ports)
+    except BadDestination as error:
+        raise UsageError(
+            f"not {meant}: {entry!r}",
+            detail=str(error),
+            remedy="Write HOST, HOST:PORT or *.SUFFIX. For a private address use --allow-private.",
+        ) from error
 
 
 def decide(head: RequestHead, policy: Policy) -> Decision:

@@ -29,5 +29,8 @@ class Recorder(Protocol):
     async def scrubbed(self, host: str, operation: str, message: str) -> None:
         """A response that carried credentials, which were taken out: once a request, when it has ended."""
 
+    async def passed(self, host: str, operation: str, rule: str) -> None:
+        """A tunnel that was let through unseen, when it begins. `rule` says why."""
+
     async def finished(self, record: RequestRecord) -> None:
         """Every request, once, when it ended in whatever way; redacted already."""

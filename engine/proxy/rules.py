@@ -63,13 +63,7 @@ class Rules:
 
         An address has no rules: they are about names.
         """
-        rulings = [
-            ruling
-            for host, candidates in self._entries
-            if host.names(destination)
-            for ruling in candidates
-            if host.covers(destination, deny=not ruling.allow)
-        ]
+        rulings = self._speaking_of(destination)
         if not rulings:
             return None
         if rulings[0].anything:
@@ -85,6 +79,20 @@ class Rules:
         if len({None if ruling is None else ruling.allow for ruling in found}) > 1:
             raise Ambiguous("Its path or method can be read in several ways, and the rules differ on them.")
         return found[0]
+
+    def all_alike(self, destination: Destination) -> bool:
+        """Whether every request to it is judged the same, so that none needs to be seen."""
+        rulings = self._speaking_of(destination)
+        return not rulings or rulings[0].anything
+
+    def _speaking_of(self, destination: Destination) -> list[Ruling]:
+        return [
+            ruling
+            for host, candidates in self._entries
+            if host.names(destination)
+            for ruling in candidates
+            if host.covers(destination, deny=not ruling.allow)
+        ]
 
 
 def _first(rulings: list[Ruling], method: str, reading: Reading) -> Ruling | None:

@@ -56,6 +56,7 @@ class ProxySpec(msgspec.Struct, frozen=True):
     upstream_ca: a PEM file that is trusted for upstreams besides the system's own. Host-side only.
     hidden: further values to blot out of everything recorded: the run's secrets.
     private: the private destinations that a person opened. Host-side only.
+    passthrough: hosts whose TLS is not intercepted, as in `allow`; a grant's host always is.
     """
 
     run_id: str
@@ -70,6 +71,7 @@ class ProxySpec(msgspec.Struct, frozen=True):
     upstream_ca: Path | None = None
     hidden: tuple[str, ...] = ()
     private: tuple[Destination, ...] = ()
+    passthrough: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"ProxySpec(run_id={self.run_id!r}, mode={self.mode!r}, injections={self.injections!r})"

@@ -112,3 +112,12 @@ def _choose_alpn(_: SSL.Connection, offered: list[bytes]) -> Any:  # noqa: ANN40
 def upstream_alpn(client_alpn: bytes | None) -> tuple[bytes, ...]:
     """HTTP/1 stays HTTP/1; HTTP/2 may become HTTP/1 when the upstream speaks nothing newer."""
     return (_H2, _H1) if client_alpn == _H2 else (_H1,)
+
+
+def client_failure(error: str) -> str:
+    """Why a client's handshake failed, from OpenSSL's or mitmproxy's words for it."""
+    if "unknown ca" in error or "bad certificate" in error or "certificate unknown" in error:
+        return "the client does not trust Moat's CA"
+    if error.startswith("connection closed"):
+        return "the client closed the connection during the TLS handshake; it may not trust Moat's CA"
+    return "the TLS handshake with the client failed"

@@ -30,6 +30,7 @@ class Asks(msgspec.Struct, frozen=True):
     ask: bool = False
     allow: tuple[str, ...] = ()
     rules: tuple[tuple[bool, str], ...] = ()  # (allows, "allow GET /** for HOST"), in the file's order
+    passthrough: tuple[str, ...] = ()
     unsandboxed: bool = False
     workspace_read_only: bool = False
     secrets: tuple[str, ...] = ()  # "REFERENCE as VARIABLE"
@@ -51,6 +52,7 @@ def asks_of(workspace: Path, config: AgentConfig) -> Asks:
             for entry in config.network.rules
             for rule in entry.rules or (RequestRule(allow=True),)
         ),
+        passthrough=tuple(sorted(config.network.passthrough)),
         unsandboxed=config.sandbox is False,
         workspace_read_only=any(m.target == WORKSPACE and m.read_only for m in config.mounts),
         secrets=tuple(sorted(f"{reference} as {name}" for name, reference in config.secrets.items())),
@@ -74,6 +76,7 @@ def widened(before: Asks, now: Asks, *, isolated: bool = False) -> tuple[str, ..
     if isolated or (named_only and (now.strict or now.ask)):
         wishes += [f"network access to {host}" for host in now.allow if host not in before.allow]
     wishes += _widened_rules(before.rules, now.rules, named_only=named_only)
+    wishes += [f"traffic with {host} unseen" for host in now.passthrough if host not in before.passthrough]
     if now.unsandboxed and not before.unsandboxed:
         wishes.append("no gVisor sandbox")
     if before.workspace_read_only and not now.workspace_read_only:

@@ -205,6 +205,7 @@ def _proxy_spec(spec: RunSpec, granted: Granted, token: str, subnet: str) -> Pro
         connect_to=spec.connect_to,
         upstream_ca=spec.upstream_ca,
         private=spec.private,
+        passthrough=spec.passthrough,
         subnet=subnet,
         hidden=granted.secrets.masked,
     )

@@ -92,6 +92,9 @@ class RunRecords:
     async def scrubbed(self, host: str, operation: str, message: str) -> None:
         await self.note(policy("network", operation, "scrub", rule="echoed", message=f"{host}: {message}"))
 
+    async def passed(self, host: str, operation: str, rule: str) -> None:
+        await self.note(policy("network", operation, "allow", rule=rule, message=f"{host}: not intercepted"))
+
     async def finished(self, record: RequestRecord) -> None:
         self._network.append(record)
         await self.note(network_entry(record))

@@ -71,6 +71,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     connect_to: tuple[ConnectTo, ...]
     upstream_ca: Path | None
     private: tuple[Destination, ...]
+    passthrough: tuple[str, ...]
     transparent: bool | None  # None: where the proxy is the only way out
 
     @property
@@ -140,6 +141,7 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         connect_to=tuple(parse_connect_to(text) for text in request.connect_to),
         upstream_ca=_upstream_ca(request.upstream_ca, "--upstream-ca")
         or _upstream_ca(host.upstream_ca, "network.upstream_ca in config.yaml:"),
+        passthrough=_once((*host.passthrough, *config.network.passthrough)),
         transparent=config.network.transparent,
         private=_private(request.allow_private, host.allow_private),
     )

@@ -339,6 +339,8 @@ def _given(spec: RunSpec) -> str:
     parts += [f"connect {rule.describe()}" for rule in spec.connect_to]
     if spec.transparent is not None:
         parts.append(f"transparent {str(spec.transparent).lower()}")
+    if spec.passthrough:
+        parts.append("passthrough " + ", ".join(spec.passthrough))
     if spec.private:
         parts.append("private " + ", ".join(map(str, spec.private)))
     return "; ".join(parts)

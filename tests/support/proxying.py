@@ -50,6 +50,8 @@ class Notes:
     denials: list[tuple[str, str, str, str]] = field(default_factory=list)
     approvals: list[tuple[str, str, str, str]] = field(default_factory=list)
     scrubs: list[tuple[str, str, str]] = field(default_factory=list)
+
+    passes: list[tuple[str, str, str]] = field(default_factory=list)
     records: list[RequestRecord] = field(default_factory=list)
     opened: list[list[RequestRecord]] = field(default_factory=list)
     refuse: Exception | None = None
@@ -76,6 +78,9 @@ class Notes:
 
     async def scrubbed(self, host: str, operation: str, message: str) -> None:
         self.scrubs.append((host, operation, message))
+
+    async def passed(self, host: str, operation: str, rule: str) -> None:
+        self.passes.append((host, operation, rule))
 
     async def finished(self, record: RequestRecord) -> None:
         async with self._changed:

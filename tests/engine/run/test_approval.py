@@ -11,8 +11,8 @@ from engine.run.approval import approve, asks_of, widened
 WORKSPACE = Path("/w")
 
 
-def config(grants=(), mounts=(), policy="strict", allow=(), sandbox=None, secrets=None, rules=()):
-    network = NetworkConfig(policy=policy, allow=allow, rules=ruled(*rules))
+def config(grants=(), mounts=(), policy="strict", allow=(), sandbox=None, secrets=None, rules=(), unseen=()):
+    network = NetworkConfig(policy=policy, allow=allow, rules=ruled(*rules), passthrough=unseen)
     return AgentConfig(grants=grants, mounts=mounts, network=network, sandbox=sandbox, secrets=secrets or {})
 
 
@@ -47,6 +47,8 @@ def mount(source, *, read_only, target="/data"):
             config(policy="", rules=("allow * /a/b", "deny * /a")),
             "network rule: allow * /a/b",
         ),
+        (config(), config(unseen=("a.test",)), "traffic with a.test unseen"),
+        (config(policy=""), config(policy="", unseen=("a.test",)), "traffic with a.test unseen"),
         (config(), config(sandbox=False), "no gVisor"),
         (config(), config(secrets={"DB": "op://v/i/f"}), "secret op://v/i/f as DB"),
         (
