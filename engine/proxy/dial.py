@@ -19,6 +19,7 @@ from engine.errors import UsageError
 from engine.proxy.destination import BadDestination, Destination, address_verdict, normalise_host
 from engine.proxy.own_address import is_own_address
 from engine.proxy.private import opens
+from engine.proxy.upstream_proxy import Refused, UpstreamProxy, is_local_name
 
 RESOLVE_TIMEOUT = 10.0  # seconds
 CONNECT_TIMEOUT = 10.0  # seconds, per address
@@ -94,6 +95,7 @@ def _port(text: str) -> int:
 class Dialer:
     """own: where the proxy itself listens; a connection to it would be a loop.
     private: the private destinations that a person opened.
+    upstream: the network's own proxy, which everything else goes through.
     """
 
     def __init__(
@@ -101,7 +103,9 @@ class Dialer:
         connect_to: Sequence[ConnectTo] = (),
         own: tuple[str, int] | None = None,
         private: Collection[Destination] = (),
+        upstream: UpstreamProxy | None = None,
     ) -> None:
+        self._upstream = upstream
         self._connect_to = tuple(connect_to)
         self._own = own
         self._private = frozenset((each.host, each.port) for each in private)
@@ -111,10 +115,13 @@ class Dialer:
         RESOLVE_TIMEOUT plus CONNECT_TIMEOUT for each address tried.
         """
         named, mapped = self._mapping(host, port)
+        opened = (host, port) in self._private
+        if self._upstream is not None and not mapped and not opened and self._upstream.takes(host, port):
+            return await self._through(self._upstream, host, port)
         target, target_port = mapped or (host, port)
         addresses = await self._addresses(target, target_port)
         if not named:
-            addresses = _permitted(host, addresses, opened=(host, port) in self._private)
+            addresses = _permitted(host, addresses, opened=opened)
         addresses = [address for address in addresses if not self._is_own(address, target_port)]
         if not addresses:
             raise DialRefused("own-address", f"{host} leads back to Moat's own proxy.", "")
@@ -126,12 +133,31 @@ class Dialer:
             except TimeoutError:
                 failure = f"no answer within {CONNECT_TIMEOUT:.0f} s"
             except OSError as error:
-                # asyncio's own text quotes the address
-                failure = os.strerror(error.errno).lower() if error.errno else type(error).__name__
+                failure = _words(error)
             else:
                 _keep_alive(writer)
                 return reader, writer
         raise DialFailed(failure)
+
+    async def _through(
+        self, upstream: UpstreamProxy, host: str, port: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """The upstream proxy resolves the name, so only what is written can be judged."""
+        try:
+            _permitted(host, [str(ipaddress.ip_address(host))], opened=False)
+        except ValueError:
+            if is_local_name(host):
+                raise _refused(host, "is", "a name of a local network") from None
+        try:
+            reader, writer = await upstream.tunnel(host, port)
+        except Refused as error:
+            raise DialFailed(str(error)) from None
+        except TimeoutError:
+            raise DialFailed("the upstream proxy did not answer in time") from None
+        except OSError as error:
+            raise DialFailed(f"the upstream proxy {upstream} cannot be reached: {_words(error)}") from None
+        _keep_alive(writer)
+        return reader, writer
 
     def check_literal(self, address: str, port: int) -> None:
         """Raises DialRefused for an address that `dial` would refuse; needs no resolver."""
@@ -184,13 +210,21 @@ def _permitted(host: str, addresses: Iterable[str], *, opened: bool) -> list[str
         else:
             permitted.append(text)
     if not permitted:
-        leads = "is" if any(host == text for text in addresses) else "leads to"
-        raise DialRefused(
-            "private-address",
-            f"{host} {leads} {verdict}, which a run cannot reach.",
-            "If it is meant, open it on the host: moat run --allow-private HOST:PORT.",
-        )
+        raise _refused(host, "is" if host in addresses else "leads to", verdict)
     return permitted
+
+
+def _refused(host: str, leads: str, verdict: str) -> DialRefused:
+    return DialRefused(
+        "private-address",
+        f"{host} {leads} {verdict}, which a run cannot reach.",
+        "If it is meant, open it on the host: moat run --allow-private HOST:PORT.",
+    )
+
+
+def _words(error: OSError) -> str:
+    """Not asyncio's own text, which quotes the address."""
+    return os.strerror(error.errno).lower() if error.errno else type(error).__name__
 
 
 def _keep_alive(writer: asyncio.StreamWriter) -> None:

@@ -84,7 +84,9 @@ class ProxyServer:
         from engine.proxy.tls import Tls
 
         self._tls = Tls(self._ca, self._spec.upstream_ca)
-        self._dialer = Dialer(self._spec.connect_to, sock.getsockname()[:2], self._spec.private)
+        self._dialer = Dialer(
+            self._spec.connect_to, sock.getsockname()[:2], self._spec.private, self._spec.upstream_proxy
+        )
         await self._listen(sock, Entry.PROXY)
         if transparent is not None:
             await self._listen(transparent.http, Entry.HTTP)

@@ -15,6 +15,7 @@ from engine.config.rules import HostRules
 from engine.errors import ProxyError
 from engine.proxy.destination import Destination
 from engine.proxy.dial import ConnectTo
+from engine.proxy.upstream_proxy import UpstreamProxy
 
 
 class HostRule(msgspec.Struct, frozen=True):
@@ -56,6 +57,7 @@ class ProxySpec(msgspec.Struct, frozen=True):
     upstream_ca: a PEM file that is trusted for upstreams besides the system's own. Host-side only.
     hidden: further values to blot out of everything recorded: the run's secrets.
     private: the private destinations that a person opened. Host-side only.
+    upstream_proxy: the network's own proxy, which connections go through. Host-side only.
     passthrough: hosts whose TLS is not intercepted, as in `allow`; a grant's host always is.
     """
 
@@ -72,6 +74,7 @@ class ProxySpec(msgspec.Struct, frozen=True):
     hidden: tuple[str, ...] = ()
     private: tuple[Destination, ...] = ()
     passthrough: tuple[str, ...] = ()
+    upstream_proxy: UpstreamProxy | None = None
 
     def __repr__(self) -> str:
         return f"ProxySpec(run_id={self.run_id!r}, mode={self.mode!r}, injections={self.injections!r})"

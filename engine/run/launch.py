@@ -206,6 +206,7 @@ def _proxy_spec(spec: RunSpec, granted: Granted, token: str, subnet: str) -> Pro
         upstream_ca=spec.upstream_ca,
         private=spec.private,
         passthrough=spec.passthrough,
+        upstream_proxy=spec.upstream_proxy,
         subnet=subnet,
         hidden=granted.secrets.masked,
     )

@@ -31,6 +31,7 @@ from engine.home import Home
 from engine.proxy.destination import Destination
 from engine.proxy.dial import ConnectTo, parse_connect_to
 from engine.proxy.private import parse_private
+from engine.proxy.upstream_proxy import UpstreamProxy, find_upstream_proxy
 from engine.run.names import check_run_name, new_run_id, new_run_name
 from engine.run.request import RunRequest
 from engine.runtimes import choose_runtime
@@ -71,6 +72,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     connect_to: tuple[ConnectTo, ...]
     upstream_ca: Path | None
     private: tuple[Destination, ...]
+    upstream_proxy: UpstreamProxy | None
     passthrough: tuple[str, ...]
     transparent: bool | None  # None: where the proxy is the only way out
 
@@ -141,6 +143,7 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         connect_to=tuple(parse_connect_to(text) for text in request.connect_to),
         upstream_ca=_upstream_ca(request.upstream_ca, "--upstream-ca")
         or _upstream_ca(host.upstream_ca, "network.upstream_ca in config.yaml:"),
+        upstream_proxy=find_upstream_proxy(host.upstream_proxy, os.environ),
         passthrough=_once((*host.passthrough, *config.network.passthrough)),
         transparent=config.network.transparent,
         private=_private(request.allow_private, host.allow_private),

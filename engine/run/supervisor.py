@@ -339,6 +339,8 @@ def _given(spec: RunSpec) -> str:
     parts += [f"connect {rule.describe()}" for rule in spec.connect_to]
     if spec.transparent is not None:
         parts.append(f"transparent {str(spec.transparent).lower()}")
+    if spec.upstream_proxy is not None:
+        parts.append(f"upstream proxy {spec.upstream_proxy}")
     if spec.passthrough:
         parts.append("passthrough " + ", ".join(spec.passthrough))
     if spec.private:
