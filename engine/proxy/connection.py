@@ -32,6 +32,7 @@ from engine.proxy.exchange import Exchange
 from engine.proxy.heads import head_of, url_of
 from engine.proxy.http1 import HeadedRequest, MalformedHeadHook
 from engine.proxy.http1_head import HEAD_TIMEOUT, BadRequest, check_fields, may_be_http
+from engine.proxy.inject import returnable
 from engine.proxy.layer_options import MODE, OPTIONS, silence
 from engine.proxy.opaque import PASSTHROUGH, is_opaque
 from engine.proxy.policy import decide_tunnel
@@ -80,6 +81,9 @@ class AgentConnection(server.LiveConnectionHandler):
             self._spoke()
             for task in self._hook_tasks:
                 task.cancel()
+
+    def _expect(self) -> None:
+        self._silence = asyncio.get_running_loop().call_later(HEAD_TIMEOUT, self.abort)
 
     def _spoke(self) -> None:
         if self._silence is not None:
@@ -167,6 +171,7 @@ class AgentConnection(server.LiveConnectionHandler):
             wanted.context.server.address = ("", self._entry.value)
         data: bytes = wanted.data_client()  # type: ignore[no-untyped-call]
         if not data:
+            self._expect()
             wanted.layer = HttpProxy(wanted.context)  # TLS wants a layer below itself; this one asks again
             return
         if data[:1] == b"\x16" and self._entry is not Entry.HTTP:
@@ -220,7 +225,7 @@ class AgentConnection(server.LiveConnectionHandler):
                 decision = Decision(False, destination, None, 403, error.rule, error.message, error.remedy)
             if decision.allowed:
                 self._tunnel = destination
-                self._silence = asyncio.get_running_loop().call_later(HEAD_TIMEOUT, self.abort)
+                self._expect()
                 return None
         await self._admission.refused(exchange, decision)
         return answers.denial(decision)
@@ -305,12 +310,7 @@ class AgentConnection(server.LiveConnectionHandler):
             exchange.error = "the upstream switched protocols without being asked"
             flow.error = mflow.Error(mflow.Error.KILLED_MESSAGE)
             return
-        fields = [
-            (name, value)
-            for name, value in response.headers.fields
-            if not name.lower().startswith(b"proxy-") and name.lower() != b"alt-svc"
-        ]
-        scrubbing.begin(flow, exchange, fields)
+        scrubbing.begin(flow, exchange, returnable(list(response.headers.fields)))
 
     async def _response(self, hook: hooks.HttpResponseHook) -> None:
         exchange = cast(Exchange | None, hook.flow.metadata.get(EXCHANGE))
@@ -336,6 +336,7 @@ class AgentConnection(server.LiveConnectionHandler):
                     "sni-missing", "A TLS connection to port 443 did not say which host it is for (no SNI)."
                 )
         if self._tunnel is not None and is_opaque(self._tunnel, self.client.sni, self._admission.policy):
+            self._spoke()
             self._opaque = self._exchange("CONNECT", str(self._tunnel), self._tunnel.host)
             self._opaque.tunnelled(hook.data.client_hello.raw_bytes(), outwards=True)
             await self._admission.passed(self._opaque, PASSTHROUGH)

@@ -55,6 +55,17 @@ def forwardable(headers: HeaderList, *, upgrade: bool = False) -> HeaderList:
     return kept
 
 
+def returnable(headers: HeaderList) -> HeaderList:
+    """What of a response's fields goes to the agent: none that is the proxy's to say, and no Alt-Svc, which
+    would lead the client past the proxy.
+    """
+    return [
+        (name, value)
+        for name, value in headers
+        if not (lower := name.lower()).startswith(b"proxy-") and lower != b"alt-svc"
+    ]
+
+
 def inject(headers: HeaderList, header: str, value: str, placeholders: frozenset[str]) -> Injected:
     """Put `value` under `header`, exactly once, at the place of the client's first own one, or last.
 
