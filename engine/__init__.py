@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from engine.granting import validate_token as validate_token
     from engine.grants import FoundToken as FoundToken
     from engine.home import Home as Home
+    from engine.proxy.replay import Change as Change
+    from engine.proxy.suggest import Suggestion as Suggestion
     from engine.run.approvals import answer_approval as answer_approval
     from engine.run.approvals import waiting_approvals as waiting_approvals
     from engine.run.approvals import watch_approvals as watch_approvals
@@ -59,6 +61,9 @@ if TYPE_CHECKING:
     from engine.run.audit_view import audit_pages as audit_pages
     from engine.run.audit_view import audit_place as audit_place
     from engine.run.audit_view import verify_bundle_file as verify_bundle_file
+    from engine.run.evidence import Replay as Replay
+    from engine.run.evidence import replay_policy as replay_policy
+    from engine.run.evidence import suggest_policy as suggest_policy
     from engine.run.joining import attach_run as attach_run
     from engine.run.joining import exec_in_run as exec_in_run
     from engine.run.library import audit_entries as audit_entries
@@ -109,6 +114,9 @@ _HOMES = {
         "audit_counts", "audit_newest", "audit_page", "audit_pages", "audit_place", "verify_bundle_file",
     ),
     "engine.run.joining": ("attach_run", "exec_in_run"),
+    "engine.proxy.replay": ("Change",),
+    "engine.proxy.suggest": ("Suggestion",),
+    "engine.run.evidence": ("Replay", "replay_policy", "suggest_policy"),
     "engine.run.library": ("audit_entries", "export_bundle", "find_run", "list_runs", "verify_run"),
     "engine.run.lifecycle": ("clean", "destroy_run", "reap", "run_attached", "start_detached", "stop_run"),
     "engine.run.open_file": ("OpenView", "read_open"),

@@ -72,6 +72,14 @@ def load_agent_config(workspace: Path, forbidden: Sequence[Path] | None = None) 
     return LoadedConfig(_read(root.section(_KEYS), workspace, forbidden), file)
 
 
+def load_network_config(file: Path) -> NetworkConfig:
+    """The `network:` of a file as agent.yaml, which needs nothing else in it. Raises ConfigError."""
+    tree = read_yaml(file)
+    root = Value(file, "", tree if tree is not None else Mapping((), 1))
+    keys = root.section(_KEYS)
+    return _network(keys["network"]) if "network" in keys else NetworkConfig()
+
+
 def _read(keys: dict[str, Value], workspace: Path, forbidden: Sequence[Path] | None) -> AgentConfig:
     _refuse_later_keys(keys)
     found: dict[str, object] = {}

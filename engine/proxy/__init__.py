@@ -3,6 +3,7 @@
     decision  destination  identity  paths  rules  policy    pure: what decides
     placeholders  inject  mask  redact  http1_head           pure: what may be sent and written down
     needles  escapes  scrub  scrub_*  codings  readings      pure: what comes back or goes astray
+    replay  suggest                                          policies from what runs did
     approvals  holding                                       requests that wait for a person
     admission  exchange  answers  capture  dial  private     one request's way, without mitmproxy
     open_requests                                            which ones are on their way

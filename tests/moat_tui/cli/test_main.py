@@ -1,6 +1,18 @@
 import pytest
 
-COMMANDS = ["run", "exec", "attach", "list", "logs", "trace", "audit", "approvals", "approve", "deny"]
+COMMANDS = [
+    "run",
+    "exec",
+    "attach",
+    "list",
+    "logs",
+    "trace",
+    "audit",
+    "policy",
+    "approvals",
+    "approve",
+    "deny",
+]
 COMMANDS += ["stop", "destroy", "grant", "revoke", "doctor", "clean", "version"]
 
 
@@ -15,7 +27,15 @@ def test_without_a_terminal_and_a_command_it_helps_and_fails(argv, moat, capsys)
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 @pytest.mark.parametrize(
-    "command", [[], *([name] for name in COMMANDS), ["audit", "verify"], ["grant", "list"]]
+    "command",
+    [
+        [],
+        *([name] for name in COMMANDS),
+        ["audit", "verify"],
+        ["grant", "list"],
+        ["policy", "suggest"],
+        ["policy", "test"],
+    ],
 )
 def test_help_is_printed_everywhere(command, flag, moat, capsys):
     assert moat(*command, flag) == 0
