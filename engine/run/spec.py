@@ -97,7 +97,6 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
     workspace = check_workspace(Path(request.workspace), home.root)
     forbidden = (home.root,)
     config = _without(load_agent_config(workspace, forbidden).config, request)
-    host = load_host_config(home).network
     check_env(request.env, "-e/--env")
     name = check_run_name(request.name or config.name) if (request.name or config.name) else new_run_name()
     policy = request.policy or config.network.policy or POLICIES[0]
@@ -142,11 +141,11 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         keep=request.keep,
         connect_to=tuple(parse_connect_to(text) for text in request.connect_to),
         upstream_ca=_upstream_ca(request.upstream_ca, "--upstream-ca")
-        or _upstream_ca(host.upstream_ca, "network.upstream_ca in config.yaml:"),
-        upstream_proxy=find_upstream_proxy(host.upstream_proxy, os.environ),
-        passthrough=_once((*host.passthrough, *config.network.passthrough)),
+        or _upstream_ca(own.upstream_ca, "network.upstream_ca in config.yaml:"),
+        upstream_proxy=find_upstream_proxy(own.upstream_proxy, os.environ),
+        passthrough=_once((*own.passthrough, *config.network.passthrough)),
         transparent=config.network.transparent,
-        private=_private(request.allow_private, host.allow_private),
+        private=_private(request.allow_private, own.allow_private),
     )
 
 
