@@ -18,7 +18,7 @@ import msgspec
 from engine.errors import UsageError
 from engine.proxy.destination import BadDestination, Destination, address_verdict, normalise_host
 from engine.proxy.own_address import is_own_address
-from engine.proxy.private import opens
+from engine.proxy.private import THIS_MACHINE, opens
 from engine.proxy.upstream_proxy import Refused, UpstreamProxy, is_local_name
 
 RESOLVE_TIMEOUT = 10.0  # seconds
@@ -118,7 +118,7 @@ class Dialer:
         opened = (host, port) in self._private
         if self._upstream is not None and not mapped and not opened and self._upstream.takes(host, port):
             return await self._through(self._upstream, host, port)
-        target, target_port = mapped or (host, port)
+        target, target_port = mapped or ("127.0.0.1" if opened and host == THIS_MACHINE else host, port)
         addresses = await self._addresses(target, target_port)
         if not named:
             addresses = _permitted(host, addresses, opened=opened)

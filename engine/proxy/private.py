@@ -12,6 +12,9 @@ import ipaddress
 from engine.errors import UsageError
 from engine.proxy.destination import Address, BadDestination, Destination, parse_authority
 
+# What containers call the machine they run on; clients there never send `localhost` to a proxy.
+THIS_MACHINE = "host.docker.internal"
+
 # AWS (IMDS over IPv6), Alibaba, Azure's host agent, Oracle. IPv4's usual one is link-local.
 _METADATA = frozenset(
     ipaddress.ip_address(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 from engine.errors import ProxyError
@@ -44,9 +43,8 @@ def open_transparent(
 def resolver_bind(home: Home, run_id: str, address: str) -> Bind:
     """The container's /etc/resolv.conf, from the run's directory; the engine's own resolver is left out.
 
-    It is readable for every user of the container; outside it, the directories above it keep it private.
+    As private as all that Moat writes: the container's user is the one that it belongs to.
     """
     file = home.run(run_id) / _FILE
     home.write(file, f"# Moat: every name leads to the run's proxy\nnameserver {address}\n".encode())
-    os.chmod(home.check(file), 0o644)
     return Bind(str(file), RESOLV_CONF, read_only=True)

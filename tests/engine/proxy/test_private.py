@@ -91,6 +91,16 @@ async def test_an_address_that_is_written_out_is_dialled(monkeypatch: pytest.Mon
     assert dialled == [("169.254.169.254", 80), ("127.0.0.1", 3000)]
 
 
+async def test_this_machine_has_a_name_when_it_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    dialled = resolving(monkeypatch, "10.9.9.9")
+    opened = dialer("host.docker.internal:3000")
+    with pytest.raises(DialFailed):
+        await opened.dial("host.docker.internal", 3000)
+    with pytest.raises(DialRefused):
+        await opened.dial("host.docker.internal", 3001)
+    assert dialled == [("127.0.0.1", 3000)]
+
+
 async def test_the_proxy_itself_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     dialled = resolving(monkeypatch)
     with pytest.raises(DialRefused) as caught:
