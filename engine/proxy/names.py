@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv4Address
 from types import ModuleType
+from typing import cast
 
 from engine.proxy.destination import BadDestination, normalise_host
 
@@ -127,8 +128,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._asked = asked
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)  # not all loops' are one by type
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         said = self._asked(data, addr)

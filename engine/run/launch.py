@@ -12,18 +12,21 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from engine.errors import ProxyError
 from engine.home import Home
 from engine.proxy import ProxySpec
 from engine.run.environment import container_environment, trust_files
 from engine.run.injections import Granted
+from engine.run.port_relay import start_port_relay
 from engine.run.spec import RunSpec
 from engine.run.ssh_delivery import SshDelivery, deliver_ssh
 from engine.run.transparent import open_transparent, resolver_bind
+from engine.run.whole import whole
 from engine.runtimes import (
     Attachment,
     Bind,
@@ -85,13 +88,14 @@ async def launch(
         certificates = group.create_task(asyncio.to_thread(_certificates, home))
         told = group.create_task(engine.info())
         image = group.create_task(engine.ensure_image(spec.image, say))
-        network = await _whole(engine.create_network(spec.id, home_label(home.root), spec.isolated))
+        network = await whole(engine.create_network(spec.id, home_label(home.root), spec.isolated))
         info = await told
         sandbox = choose_sandbox(spec.sandbox, info.platform, info.runtimes)
         reach = proxy_reach(info, network)
         listener = _listen(reach)
         undo.callback(_close_listener, listener)
-        transparent = open_transparent(spec, info, reach, say)
+        relay = partial(start_port_relay, home, spec, engine, network)
+        transparent = await open_transparent(spec, info, reach, relay, say)
         if transparent is not None:
             undo.callback(_close_transparent, transparent)
         token = secrets.token_urlsafe(32)
@@ -101,7 +105,7 @@ async def launch(
         )
         ca, trust = await certificates
         await image
-        container = await _whole(
+        container = await whole(
             engine.create(
                 _container_spec(
                     home,
@@ -127,21 +131,6 @@ async def launch(
         await starting
         undo.pop_all()
     return Launched(container, attachment, proxy, sandbox, ssh)
-
-
-async def _whole[T](request: Coroutine[Any, Any, T]) -> T:
-    """Let a request that makes something in the engine end before a cancellation goes on.
-
-    The engine would finish it anyway, and what is made after the removal of the run's things stays for ever.
-    """
-    asked = asyncio.ensure_future(request)
-    try:
-        return await asyncio.shield(asked)
-    except asyncio.CancelledError:
-        await asyncio.wait({asked})
-        if not asked.cancelled():
-            asked.exception()  # looked at: it has nobody left to matter to
-        raise
 
 
 def _load_proxy() -> type[ProxyServer]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,26 @@ def test_threat_23_a_process_of_the_host_is_dropped_unread(neighbour):
         with socket.create_connection((gateway, port), 10) as sock:
             sock.sendall(b"GET /user HTTP/1.1\r\nHost: api.github.com\r\n\r\n")
             assert cut_off(sock)
+
+
+@pytest.mark.parametrize(
+    "sandbox",
+    [pytest.param("--no-sandbox", marks=pytest.mark.docker), pytest.param("", marks=pytest.mark.gvisor)],
+)
+def test_without_the_right_to_low_ports_a_relay_has_them(moat, workspace, github, sandbox):
+    moat.grant()
+    words = moat.command(
+        "run", workspace, "-n", "relayed", "-g", "github", "--policy", "strict", *sandbox.split(),
+        *github.flags(), "--", "curl", "-sS", "--noproxy", "*",
+        "https://api.github.com/status/200", "-w", "%{http_code}",
+    )  # fmt: skip
+    low = "-net_bind_service"
+    modest = ["setpriv", "--bounding-set", low, "--inh-caps", low] if os.getuid() == 0 else []
+    done = subprocess.run([*modest, *words], capture_output=True, env=moat.env, timeout=90, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.endswith(b"200")
+    assert moat.requests("relayed")[0]["grant"] == "github"
+    assert moat.run_named("relayed")["id"] not in docker("ps", "-a")
 
 
 def cut_off(sock: socket.socket) -> bool:

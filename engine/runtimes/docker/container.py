@@ -62,6 +62,12 @@ class Container:
             found = await self._docker.show()
         return bool(found["State"].get("OOMKilled"))
 
+    async def address(self) -> str:
+        """Its IPv4 address on the run's network. Only after start."""
+        async with self._client.asking("look at the container"):
+            found = await self._docker.show()
+        return str(found["NetworkSettings"]["Networks"][self._spec.network.name]["IPAddress"])
+
     async def stop(self, grace: float = 10) -> None:
         """TERM, then KILL after `grace` seconds (whole ones, at least 1). One that has ended is fine."""
         seconds = max(1, round(grace))

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import ProxyError
+from engine.errors import ContainerFailed, ProxyError
 from engine.events import RunState
 from engine.proxy import bind_transparent
-from engine.run import transparent
+from engine.run import launch, transparent
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def bound(monkeypatch):
 
 @pytest.fixture
 def taken(monkeypatch):
-    def bind(address):
+    def bind(address, ports=None):
         raise OSError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(transparent, "bind_transparent", bind)
@@ -78,3 +78,34 @@ async def test_a_wish_that_cannot_be_kept_ends_the_run(one_run, tmp_path, taken)
     with pytest.raises(ProxyError, match=r"network\.transparent cannot be kept here"):
         await run.result()
     run.over(RunState.FAILED)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_relay_has_the_ports_that_this_process_cannot_have(one_run, monkeypatch, fails):
+    def bind(address, ports=None):
+        if ports is None:
+            raise OSError(errno.EACCES, "Permission denied")
+        return bind_transparent(address, ports)
+
+    asked = []
+
+    async def relay(home, spec, engine, network, sockets):
+        asked.append(sockets)
+        if fails:
+            raise ContainerFailed("there is no such image")
+        return "192.168.240.2"
+
+    monkeypatch.setattr(transparent, "bind_transparent", bind)
+    monkeypatch.setattr(launch, "start_port_relay", relay)
+    run = one_run(policy="strict")
+    run.begin()
+    await run.at("start")
+    resolvers = [bind for bind in run.engine.spec.binds if bind.target == "/etc/resolv.conf"]
+    assert [Path(bind.source).read_text().split()[-1] for bind in resolvers] == ["192.168.240.2"] * (
+        not fails
+    )
+    assert any("no such image" in line for line in run.notices) is fails
+    run.engine.end()
+    await run.result()
+    run.over(RunState.EXITED)
+    assert all(sock.fileno() == -1 for sock in asked[0].sockets())
