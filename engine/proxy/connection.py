@@ -25,8 +25,8 @@ from engine.proxy import answers, scrubbing
 from engine.proxy.admission import Admission
 from engine.proxy.answers import Answer
 from engine.proxy.decision import Decision, RequestHead
-from engine.proxy.destination import BadDestination, Destination, normalise_host, parse_authority
-from engine.proxy.dial import Dialer, DialRefused
+from engine.proxy.destination import BadDestination, Destination, normalise_host
+from engine.proxy.dial import Dialer
 from engine.proxy.entry import Entry, named_by_sni
 from engine.proxy.exchange import Exchange
 from engine.proxy.heads import head_of, url_of
@@ -35,9 +35,9 @@ from engine.proxy.http1_head import HEAD_TIMEOUT, BadRequest, check_fields, may_
 from engine.proxy.inject import returnable
 from engine.proxy.layer_options import MODE, OPTIONS, silence
 from engine.proxy.opaque import PASSTHROUGH, is_opaque
-from engine.proxy.policy import decide_tunnel
 from engine.proxy.stream import ANSWER, EXCHANGE, PERMIT, ClosedLayer, Failure, GuardedLayer, http_layer
 from engine.proxy.tls import Tls, client_failure, upstream_alpn
+from engine.proxy.tunnels import judge_connect
 from engine.proxy.upstream import open_upstream
 
 _MAX_HELD = 4 * 1024 * 1024  # bytes that may wait in either direction of one agent connection
@@ -157,10 +157,7 @@ class AgentConnection(server.LiveConnectionHandler):
             self.abort()
 
     async def _next_layer(self, hook: layer.NextLayerHook) -> None:
-        """HTTP at first; in a tunnel TLS or HTTP; inside TLS HTTP. Nothing else passes.
-
-        At a transparent entry, what its port stands for.
-        """
+        """HTTP at first; in a tunnel TLS or HTTP; inside TLS HTTP; at a transparent entry what it is for."""
         wanted = hook.data
         if self._in_tls or (self._tunnel is None and self._entry is Entry.PROXY):
             self._spoke()
@@ -209,24 +206,13 @@ class AgentConnection(server.LiveConnectionHandler):
         flow.response = http.Response.make(answer.status, answer.body(), answer.headers())
 
     async def _begin_tunnel(self, authority: str, exchange: Exchange) -> Answer | None:
-        try:
-            destination = parse_authority(authority)
-        except BadDestination as error:
-            decision = Decision(
-                False, None, None, 400, "malformed", f"The CONNECT request names {error}.", "Send HOST:PORT."
-            )
-        else:
-            exchange.host = destination.host
-            decision = decide_tunnel(destination, self._admission.policy)
-            try:
-                if decision.allowed and destination.ip:
-                    self._dialer.check_literal(destination.host, destination.port)
-            except DialRefused as error:
-                decision = Decision(False, destination, None, 403, error.rule, error.message, error.remedy)
-            if decision.allowed:
-                self._tunnel = destination
-                self._expect()
-                return None
+        decision = judge_connect(authority, self._admission.policy, self._dialer)
+        if decision.destination is not None:
+            exchange.host = decision.destination.host
+        if decision.allowed:
+            self._tunnel = decision.destination
+            self._expect()
+            return None
         await self._admission.refused(exchange, decision)
         return answers.denial(decision)
 
@@ -332,9 +318,7 @@ class AgentConnection(server.LiveConnectionHandler):
         if self._entry is Entry.HTTPS:
             self._tunnel = named_by_sni(self.client.sni)
             if self._tunnel is None:
-                await self._turned_away(
-                    "sni-missing", "A TLS connection to port 443 did not say which host it is for (no SNI)."
-                )
+                await self._turned_away("sni-missing", "TLS to port 443 did not say for which host (no SNI).")
         if self._tunnel is not None and is_opaque(self._tunnel, self.client.sni, self._admission.policy):
             self._spoke()
             self._opaque = self._exchange("CONNECT", str(self._tunnel), self._tunnel.host)
