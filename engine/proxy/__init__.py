@@ -7,7 +7,7 @@
     approvals  holding                                       requests that wait for a person
     admission  exchange  answers  capture  dial  private     one request's way, without mitmproxy
     open_requests                                            which ones are on their way
-    entry  tunnels  opaque  transparent  names               the way in for clients that know no proxy
+    entry  tunnels  opaque  transparent  names               the ways in, also for clients that know no proxy
     http1  http2  stream  tls  heads  upstream  scrubbing  connection   mitmproxy's layers, guarded
     server  spec  recorder  ca  trust                        what a run's supervisor uses
 
