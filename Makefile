@@ -5,13 +5,16 @@ SHELL := /bin/bash
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint bench clean venv machine tools
+.PHONY: help demo test lint bench screenshots pictures snapshots clean venv machine tools
 
 help:
 	@echo 'make demo    store a demo token, run a real container that uses it without holding it, show the proof'
 	@echo 'make test    everything needed, the linters and the whole test suite (what CI runs)'
 	@echo 'make lint    ruff, mypy and the import rules'
 	@echo 'make bench   the measurements with their gates'
+	@echo 'make screenshots  record a session on the real engine and draw screenshots/ from it'
+	@echo 'make pictures     draw screenshots/ again from the recorded session'
+	@echo 'make snapshots    write the screen'"'"'s snapshots anew; review the diff'
 	@echo 'make clean   remove .venv and caches; leaves ~/.moat and Docker alone'
 
 demo: venv machine
@@ -32,6 +35,17 @@ bench: venv machine
 	@$(BIN)/python tests/benchmarks/audit_commit.py
 	@$(BIN)/python tests/benchmarks/scrub.py
 	@$(BIN)/python tests/benchmarks/screen.py
+
+# Record, then draw. Without changes to what is recorded, `make pictures` alone is enough.
+screenshots: venv machine
+	@$(BIN)/python tests/support/record_session.py
+	@$(MAKE) --no-print-directory pictures
+
+pictures: venv
+	@$(BIN)/python tests/support/make_screenshots.py
+
+snapshots: venv
+	@MOAT_WRITE_SNAPSHOTS=1 $(BIN)/python -m pytest -q tests/moat_tui/screen/test_snapshots.py
 
 clean:
 	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

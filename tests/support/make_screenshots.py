@@ -1,223 +1,210 @@
-"""Draw the pictures in `screenshots/` from a sample home: the same bytes every time.
+"""Draw the pictures in `screenshots/` from the session that `record_session` kept: the same bytes every time.
 
-python tests/support/make_screenshots.py [FOLDER]
+    python tests/support/make_screenshots.py [FOLDER]
+
+The screen looks at the recorded files through the real engine, its clock stopped at the session's end. Only
+what would look at this machine instead is answered from the recording: the doctor's checks. The PNGs are
+made from the SVGs and say in their own text which one (`svg`, its SHA-256).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import os
+import re
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
+from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-os.environ["TZ"] = "UTC"
-os.environ["HOME"] = "/home/dana"
-time.tzset()
 
-from support.screen_home import NOW, FakeFace  # noqa: E402
-from support.screen_sample import REVIEW, sample_face  # noqa: E402
+import msgspec  # noqa: E402
+from support.screen_states import Focused, Seen, Step, Typed, take  # noqa: E402
 from support.waiting import screen_text, wait_for  # noqa: E402
-from textual.pilot import Pilot  # noqa: E402
+from textual.widgets import Input  # noqa: E402
 
-from engine import Home  # noqa: E402
+from engine import CheckResult, GrantInfo, Home, RunInfo  # noqa: E402
+from engine.credentials import Credential, CredentialStore  # noqa: E402
 from moat_tui.screen.app import MoatApp  # noqa: E402
+from moat_tui.screen.engine_face import Engine  # noqa: E402
 
-type Steps = Callable[[Pilot[int]], Awaitable[None]]
+PICTURES = ROOT / "screenshots"
+SESSION = PICTURES / "session"
+FONT = "DejaVu Sans Mono"
+REVIEW = "review-pr-482"
 
-
-async def _main(pilot: Pilot[int]) -> None:
-    await pilot.press("2")
-
-
-async def _grants(pilot: Pilot[int]) -> None:
-    await pilot.press("3")
-
-
-async def _audit(pilot: Pilot[int]) -> None:
-    await pilot.press("4")
-
-
-async def _output(pilot: Pilot[int]) -> None:
-    await pilot.press("o")
-    await wait_for(pilot, lambda: "17 lines" in screen_text(pilot))
-
-
-async def _search(pilot: Pilot[int]) -> None:
-    await _output(pilot)
-    await pilot.press("slash", *"test", "enter")
-
-
-async def _add_grant(pilot: Pilot[int]) -> None:
-    await pilot.press("a")
-    await wait_for(pilot, lambda: "openai" in screen_text(pilot))
-
-
-async def _give_value(pilot: Pilot[int]) -> None:
-    await _add_grant(pilot)
-    await pilot.press("down", "enter")
-    await wait_for(pilot, lambda: "Found in" in screen_text(pilot))
-
-
-async def _start(pilot: Pilot[int]) -> None:
-    await pilot.press("s")
-    await wait_for(pilot, lambda: "Workspace" in screen_text(pilot))
-    workspace = pilot.app.screen.query_one("#workspace")
-    workspace.value = "/home/dana/src/shop"  # type: ignore[attr-defined]
-    await wait_for(pilot, lambda: "agent.yaml: " in screen_text(pilot))
-
-
-async def _grant(pilot: Pilot[int]) -> None:
-    await pilot.press("3", "down")
-    await wait_for(pilot, lambda: pilot.app.focused and pilot.app.focused.id == "grants-table")
-    await pilot.press("enter")
-    await wait_for(pilot, lambda: "In use by" in screen_text(pilot))
-
-
-async def _destroy(pilot: Pilot[int]) -> None:
-    await pilot.press("1", "down", "down", "d")
-    await wait_for(pilot, lambda: "Destroy triage?" in screen_text(pilot))
-
-
-async def _first_light(pilot: Pilot[int]) -> None:
-    await pilot.press("ctrl+t")
-
-
-async def _nothing(pilot: Pilot[int]) -> None:
-    pass
-
-
-async def _request(pilot: Pilot[int]) -> None:
-    await pilot.press("2", "enter")
-    await wait_for(
-        pilot, lambda: "Request headers" in screen_text(pilot) and "a shows it" in screen_text(pilot)
-    )
-
-
-async def _audit_log(pilot: Pilot[int]) -> None:
-    await pilot.press("4")
-    await wait_for(pilot, lambda: pilot.app.focused and pilot.app.focused.id == "audit-entries")
-    await pilot.press("enter")
-    await wait_for(pilot, lambda: "Audit of review" in screen_text(pilot) and "   57 " in screen_text(pilot))
-
-
-async def _audit_chains(pilot: Pilot[int]) -> None:
-    await _audit_log(pilot)
-    await pilot.press("c", "V")
-    await wait_for(
-        pilot, lambda: screen_text(pilot).count("no log") == 3 and "TAMPERED" in screen_text(pilot)
-    )
-
-
-async def _audit_broken(pilot: Pilot[int]) -> None:
-    await _audit_chains(pilot)
-    await pilot.press("down", "down", "enter")
-    await wait_for(pilot, lambda: "First broken entry" in screen_text(pilot))
-    await wait_for(pilot, lambda: pilot.app.screen.view.pages.mark_place == 23)  # type: ignore[attr-defined]
-    await pilot.press("b")
-    await wait_for(pilot, lambda: "✗ broken at #24" in screen_text(pilot))
-
-
-async def _doctor(pilot: Pilot[int]) -> None:
-    await pilot.press("D")
-    await wait_for(pilot, lambda: "not ready: gVisor" in screen_text(pilot))
-
-
-async def _filter(pilot: Pilot[int]) -> None:
-    await pilot.press("2", "slash")
-    await wait_for(pilot, lambda: pilot.app.focused is not None and pilot.app.focused.id == "requests-filter")
-    await pilot.press(*"grant", "colon", *"github", "space", *"status", "colon", *"200")
-    await wait_for(pilot, lambda: " of 30 " in screen_text(pilot) and "looking" not in screen_text(pilot))
-
-
-async def _filter_mistake(pilot: Pilot[int]) -> None:
-    await _filter(pilot)
-    await pilot.press("space", *"ms", "colon", *"slow")
-    await wait_for(pilot, lambda: "needs a number" in screen_text(pilot))
-
-
-async def _sorted(pilot: Pilot[int]) -> None:
-    await pilot.press("ctrl+t", "2", "T")
-    await wait_for(pilot, lambda: "by took" in screen_text(pilot))
-
-
-async def _help(pilot: Pilot[int]) -> None:
-    await pilot.press("question_mark")
-    await wait_for(pilot, lambda: "Output" in screen_text(pilot))
-
-
-async def _light(pilot: Pilot[int]) -> None:
-    await pilot.press("ctrl+t")
-
-
-PICTURES: dict[str, tuple[tuple[int, int], Steps]] = {
-    "main-80x24": ((80, 24), _main),
-    "main-120x40": ((120, 40), _main),
-    "main-200x60": ((200, 60), _main),
-    "main-light-120x40": ((120, 40), _light),
-    "grants-80x24": ((80, 24), _grants),
-    "audit-80x24": ((80, 24), _audit),
-    "output-120x40": ((120, 40), _search),
-    "output-80x24": ((80, 24), _output),
-    "add-grant-80x24": ((80, 24), _give_value),
-    "choose-grant-80x24": ((80, 24), _add_grant),
-    "start-run-80x24": ((80, 24), _start),
-    "request-120x40": ((120, 40), _request),
-    "request-80x24": ((80, 24), _request),
-    "filter-120x40": ((120, 40), _filter),
-    "filter-80x24": ((80, 24), _filter_mistake),
-    "sorted-light-120x40": ((120, 40), _sorted),
-    "audit-log-120x40": ((120, 40), _audit_log),
-    "audit-log-80x24": ((80, 24), _audit_log),
-    "audit-chains-80x24": ((80, 24), _audit_chains),
-    "audit-broken-120x40": ((120, 40), _audit_broken),
-    "doctor-80x24": ((80, 24), _doctor),
-    "help-120x40": ((120, 40), _help),
-    "start-run-120x40": ((120, 40), _start),
-    "grant-80x24": ((80, 24), _grant),
-    "destroy-80x24": ((80, 24), _destroy),
-    "first-start-80x24": ((80, 24), _nothing),
-    "first-start-light-120x40": ((120, 40), _first_light),
+REQUEST: tuple[Step, ...] = ("2", Focused("requests-list"))
+AUDIT: tuple[Step, ...] = ("4", Focused("audit-entries"), "enter", Seen("Audit of review-pr-482", "console"))
+START: tuple[Step, ...] = (
+    *(
+        "s",
+        Seen("Start a run"),
+        Typed("workspace", "~/src/shop"),
+        Typed("command", "claude -p 'fix the test'"),
+    ),
+    *(Typed("name", "fix-rounding"), Seen("agent.yaml")),
+)
+FILTER: tuple[Step, ...] = (
+    *(*REQUEST, "slash", Focused("requests-filter"), Seen("host:github status")),
+    *(Typed("requests-filter", "host:github !status:200 "), Seen(" of ")),
+)
+DRAWN: dict[str, tuple[Step, ...]] = {
+    "first-start-80x24": (),
+    "main-120x40": REQUEST,
+    "main-80x24": REQUEST,
+    "main-light-120x40": ("ctrl+t", *REQUEST),
+    "request-120x40": (*REQUEST, "up", "up", "up", "enter", Seen("Request headers", "a shows it")),
+    "filter-120x40": FILTER,
+    "output-120x40": ("1", "o", Seen("Output of", "waiting for the next task")),
+    "audit-120x40": AUDIT,
+    "verify-120x40": (*AUDIT, "c", Focused("audit-chains"), "V", Seen("TAMPERED")),
+    "doctor-80x24": ("D", Seen("Certificate authority")),
+    "start-120x40": START,
+    "start-80x24": START,
+    "add-grant-80x24": ("a", Seen("anthropic"), *"github", "enter", Seen("Add a grant: GitHub", "None in")),
+    "grants-80x24": ("3", Focused("grants-table")),
+    "help-120x40": ("question_mark", Seen("Every run of this home")),
 }
 EMPTY = "first-start"  # pictures of a home without anything in it begin with this
 
 
-async def draw(name: str, folder: Path) -> None:
-    size, steps = PICTURES[name]
-    with tempfile.TemporaryDirectory() as root:
-        home = Home(Path(root) / "home")
+class Recording(msgspec.Struct):
+    """session.json. ended: when the clock stands still, RFC 3339."""
+
+    ended: str
+    grants: list[GrantInfo]
+    checks: list[CheckResult]
+
+
+class RecordedEngine(Engine):
+    """The engine over the recorded home; this machine is left out of it."""
+
+    def __init__(self, home: Home, checks: list[CheckResult]) -> None:
+        super().__init__(home)
+        self._checks = checks
+
+    async def checks(self) -> list[CheckResult]:
+        return self._checks
+
+    async def find_token(self, provider: str) -> None:
+        return None
+
+    async def reap(self) -> list[RunInfo]:
+        return []  # the recorded runs stay live: their supervisors were, when it was recorded
+
+
+def read_recording(session: Path = SESSION) -> Recording:
+    return msgspec.json.decode((session / "session.json").read_bytes(), type=Recording)
+
+
+def put_back(session: Path, person: Path) -> Home:
+    """The recorded home as it was, below the directory `person`, with worthless values for its grants."""
+    home = Home(person / ".moat")
+    for file in (session / "home").rglob("*"):
+        if file.is_file():
+            data = file.read_bytes()
+            if file.name == "metadata.json":
+                data = data.replace(b'"~/', f'"{person}/'.encode())
+            home.write(home.root / file.relative_to(session / "home"), data)
+    store = CredentialStore(home)
+    for grant in read_recording(session).grants:
+        kept = {"source": grant.source}
+        store.put(Credential(grant.provider, "not a real value", grant.created_at, metadata=kept))
+    shop = person / "src" / "shop"
+    shop.mkdir(parents=True)
+    (shop / "agent.yaml").write_bytes((session / "agent.yaml").read_bytes())
+    return home
+
+
+@contextlib.contextmanager
+def somewhere_fixed(person: Path) -> Iterator[None]:
+    """The environment that pictures depend on."""
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith("MOAT_")]:
+        del os.environ[name]
+    os.environ.update({"HOME": str(person), "TZ": "UTC", "MOAT_KEYRING_BACKEND": "file"})
+    time.tzset()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        time.tzset()
+
+
+async def draw(name: str, session: Path = SESSION) -> str:
+    """The picture as SVG."""
+    recording = read_recording(session)
+    width, height = map(int, name.rpartition("-")[2].split("x"))
+    with tempfile.TemporaryDirectory(prefix="moat-picture-") as folder, somewhere_fixed(Path(folder)):
         empty = name.startswith(EMPTY)
-        face = FakeFace(home) if empty else sample_face(home)
-        app = MoatApp(face, home_label="/home/dana/.moat", run_id="" if empty else REVIEW, clock=lambda: NOW)
+        home = Home(Path(folder) / ".moat") if empty else put_back(session, Path(folder))
+        face = RecordedEngine(home, recording.checks)
+        runs = {run.name: run.id for run in face.runs()}
+        moment = datetime.fromisoformat(recording.ended)
+        app = MoatApp(face, home_label="~/.moat", run_id=runs.get(REVIEW, ""), clock=lambda: moment)
         app.animation_level = "none"
-        async with app.run_test(size=size) as pilot:
-            if empty:
-                await wait_for(pilot, lambda: "Welcome to Moat" in screen_text(pilot))
-            else:
-                await wait_for(
-                    pilot,
-                    lambda: all(
-                        word in screen_text(pilot) for word in ("5 runs", "4 grants", "529", "try-image")
-                    ),
-                )
+        async with app.run_test(size=(width, height)) as pilot:
+            begin = Seen("Welcome to Moat") if empty else Seen("5 runs", "4 grants", "PATCH")
+            await take(pilot, (begin,))
+            if not empty:
                 await wait_for(pilot, lambda: app.screen.query_one("#audit-entries").store)  # type: ignore[attr-defined]
-            await steps(pilot)
-            await pilot.pause(0.2)
-            for cursor in app.screen.query("Input"):
-                cursor.cursor_blink = False  # type: ignore[attr-defined]
-            await pilot.pause(0.05)
-            (folder / f"{name}.svg").write_text(app.export_screenshot(title="Moat"), encoding="utf-8")
+            await take(pilot, DRAWN[name])
+            return _plain_fonts(await _settled(pilot))
+
+
+async def _settled(pilot) -> str:
+    """The picture, once it stays the same."""
+    seen, same = "", 0
+    for _ in range(200):
+        await pilot.pause(0.03)
+        for field in pilot.app.screen.query(Input):
+            field.cursor_blink = False
+        now = pilot.app.export_screenshot(title="Moat")
+        same = same + 1 if now == seen else 0
+        seen = now
+        if same == 8:
+            return now
+    raise AssertionError("the screen does not come to rest:\n" + screen_text(pilot))
+
+
+def _plain_fonts(svg: str) -> str:
+    """With the fonts of whoever looks: Textual's SVG fetches one from the network."""
+    svg = re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+    return re.sub(r"font-family: [^;]*;", f'font-family: "{FONT}", Menlo, Consolas, monospace;', svg)
+
+
+def rasterise(svg: str) -> bytes:
+    """PNG, with the SVG's hash in its text."""
+    import resvg_py
+    from PIL import Image, PngImagePlugin
+
+    drawn = resvg_py.svg_to_bytes(svg_string=svg, font_family=FONT, monospace_family=FONT)
+    image = Image.open(io.BytesIO(bytes(drawn))).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE)
+    text = PngImagePlugin.PngInfo()
+    text.add_text("svg", sha256(svg.encode()).hexdigest())
+    out = io.BytesIO()
+    image.save(out, "PNG", optimize=True, pnginfo=text)
+    return out.getvalue()
 
 
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "screenshots"
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else PICTURES
     folder.mkdir(parents=True, exist_ok=True)
-    for name in sys.argv[2:] or PICTURES:
-        asyncio.run(draw(name, folder))
+    for old in [*folder.glob("*.svg"), *folder.glob("*.png")]:
+        if old.stem not in DRAWN:
+            old.unlink()
+    for name in DRAWN:
+        svg = asyncio.run(draw(name))
+        (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+        (folder / f"{name}.png").write_bytes(rasterise(svg))
 
 
 if __name__ == "__main__":

@@ -148,6 +148,7 @@ takes its place. `A` shows the requests of all runs in one list, and the selecte
         self.all = Listing(runs=True)
         self.reader: RequestReader | None = None
         self._made = self._made_by_all = 0
+        self._heading = (0, False)
         self._run: RunInfo | None = None
 
     def compose(self) -> ComposeResult:
@@ -231,6 +232,7 @@ takes its place. `A` shows the requests of all runs in one list, and the selecte
         else:
             self.view.took(before, older, newer)
         self._titles()
+        self.call_after_refresh(self._draw_heading)  # the lines may have brought a scrollbar
 
     def set_totals(self, one: int, every: int) -> None:
         """How many requests the selected run and all runs have made, whether read or not."""
@@ -365,7 +367,10 @@ takes its place. `A` shows the requests of all runs in one list, and the selecte
 
     def _draw_heading(self) -> None:
         width = self.view.scrollable_content_region.width
-        self.query_one("#requests-heading", Static).update(heading(width, runs=self.listing.runs))
+        shape = (width, self.listing.runs)
+        if shape != self._heading:
+            self._heading = shape
+            self.query_one("#requests-heading", Static).update(heading(width, runs=shape[1]))
 
     @on(LineView.FollowChanged)
     def _follow_changed(self, event: LineView.FollowChanged) -> None:

@@ -1,0 +1,290 @@
+"""Every screen and state that has a snapshot, as one table: what is in the home, and what is pressed.
+
+A step is a key, or one of the classes below.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+import msgspec
+from support.screen_home import FakeFace, FakeVerdict, ago, write_run
+from support.screen_sample import REVIEW, TAMPERED, sample_face
+from support.waiting import screen_text, wait_for
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from engine import ApprovalNeeded, GrantInfo, GrantState, Home, MoatError, RunInfo, RunState
+
+
+class Seen(tuple[str, ...]):
+    """All of these words are on the screen."""
+
+    def __new__(cls, *words: str) -> Seen:
+        return super().__new__(cls, words)
+
+
+@dataclass(frozen=True)
+class Focused:
+    """The widget of this id has the focus."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class Typed:
+    field: str
+    value: str
+
+
+@dataclass(frozen=True)
+class NoticesRead:
+    """What was announced is taken away: that comes at once or not at all."""
+
+
+type Step = str | Seen | Focused | Typed | NoticesRead
+
+
+@dataclass(frozen=True)
+class State:
+    """face: what the screen looks at. begin: seen before the first step."""
+
+    face: Callable[[Home], FakeFace]
+    begin: Seen
+    steps: tuple[Step, ...] = ()
+    run_id: str = ""
+    read_only: bool = False
+
+
+async def take(pilot: Pilot[int], steps: tuple[Step, ...]) -> None:
+    for step in steps:
+        if isinstance(step, Seen):
+            await wait_for(pilot, lambda seen=step: all(word in screen_text(pilot) for word in seen))
+        elif isinstance(step, Focused):
+            await wait_for(
+                pilot, lambda at=step: pilot.app.focused is not None and pilot.app.focused.id == at.id
+            )
+        elif isinstance(step, Typed):
+            pilot.app.screen.query_one(f"#{step.field}", Input).value = step.value
+        elif isinstance(step, NoticesRead):
+            pilot.app.clear_notifications()
+        else:
+            await pilot.press(step)
+
+
+# The homes
+
+
+def _quiet(home: Home) -> FakeFace:
+    """One run, and it did nothing."""
+    run = RunInfo("run_aaaa1111", "idle", ago(hours=1), RunState.EXITED, exit_code=0, ended_at=ago(minutes=9))
+    write_run(home, run)
+    return FakeFace(home)
+
+
+def _loading(home: Home) -> FakeFace:
+    """The day's work, and an engine that does not answer yet."""
+    face = sample_face(home)
+    for name in ("checks", "providers", "start", "validate"):
+        face.gate[name] = asyncio.Event()
+    return face
+
+
+def _verifying(home: Home) -> FakeFace:
+    """The day's work, and a verification that goes on."""
+    face = sample_face(home)
+
+    def verify(
+        run_id: str, progress: Callable[[int, int], None], cancelled: Callable[[], bool]
+    ) -> FakeVerdict:
+        progress(23, 57)
+        while not cancelled():
+            time.sleep(0.01)
+        return FakeVerdict(cancelled=True)
+
+    face.verify = verify  # type: ignore[method-assign]
+    return face
+
+
+def _trouble(home: Home) -> FakeFace:
+    """Whatever can be wrong is."""
+    face = sample_face(home)
+    face.stored = [
+        *face.stored[:1],
+        GrantInfo("github", state=GrantState.UNREADABLE, problem="github.enc cannot be opened"),
+        msgspec.structs.replace(face.stored[2], state=GrantState.EXPIRED, expires_at=ago(days=2)),
+    ]
+    home.write(home.run("run_90ab12cd34ef") / "metadata.json", b"{")
+    face.errors = {
+        name: [MoatError(f"no Docker engine answers at {SOCKET}", remedy="Start Docker: moat doctor --fix")]
+        for name in ("start", "stop", "checks", "destroy")
+    }
+    face.errors["validate"] = [MoatError("GitHub refuses this token", remedy="Make a new one.")]
+
+    def refuse(run_id: str) -> NoReturn:
+        raise MoatError(f"the output of {run_id} is a directory", remedy="Move it away.")
+
+    face.output_tail = refuse  # type: ignore[method-assign]
+    return face
+
+
+def _broken(home: Home) -> FakeFace:
+    """The chain of a live run is broken too."""
+    face = _trouble(home)
+    face.verdicts[REVIEW] = face.verdicts[TAMPERED]
+    return face
+
+
+def _asking(home: Home) -> FakeFace:
+    """agent.yaml wants more than was approved."""
+    face = sample_face(home)
+    face.errors["start"] = [
+        ApprovalNeeded(
+            "more is asked", asks=("grant github", "mount ~/.npm (read-only)", "policy permissive")
+        )
+    ]
+    return face
+
+
+SOCKET = "unix:///var/run/docker.sock"
+DAY = Seen("5 runs", "4 grants", "529", "try-image")
+TROUBLE = Seen("2 live", "3 grants", "529")
+
+
+def _day(*steps: Step) -> State:
+    return State(sample_face, DAY, steps, REVIEW)
+
+
+AUDIT_LOG: tuple[Step, ...] = ("4", Focused("audit-entries"), "enter", Seen("Audit of review", "   57 "))
+CHAINS: tuple[Step, ...] = (*AUDIT_LOG, "c", Focused("audit-chains"), "V", Seen("TAMPERED"))
+START: tuple[Step, ...] = ("s", Seen("Start a run", "Workspace"))
+GIVE: tuple[Step, ...] = ("a", Seen("openai"), "down", "enter", Seen("Add a grant: GitHub"))
+OUTPUT: tuple[Step, ...] = ("1", Focused("runs-table"), "o", Seen("17 lines"))
+REQUEST: tuple[Step, ...] = ("2", Focused("requests-list"), "enter", Seen("Request headers", "a shows it"))
+FILTER: tuple[Step, ...] = (
+    "2",
+    Focused("requests-list"),
+    "slash",
+    Focused("requests-filter"),
+    Seen("host:github status"),
+)
+DOCTOR: tuple[Step, ...] = ("D", Seen("Certificate authority", "not ready: gVisor"))
+DEPS: tuple[Step, ...] = ("1", Focused("runs-table"), "down", Seen("./agent.sh"))
+TRIAGE: tuple[Step, ...] = (*DEPS, "down", Seen("python3 triage.py"))
+
+STATES: dict[str, State] = {
+    # The main screen
+    "welcome": State(FakeFace, Seen("Welcome to Moat")),
+    "welcome-light": State(FakeFace, Seen("Welcome to Moat"), ("ctrl+t",)),
+    "main-quiet": State(_quiet, Seen("1 run", "exited 0", "made no requests"), ("2",)),
+    "main-live": _day("2", Focused("requests-list"), Seen("following")),
+    "main-light": _day("ctrl+t", "2", Focused("requests-list"), Seen("following")),
+    "main-grants": _day("3", Focused("grants-table")),
+    "main-audit": _day("4", Focused("audit-entries"), Seen("INTACT")),
+    "main-verifying": State(_verifying, DAY, ("4", Seen("23 of 57")), REVIEW),
+    "main-trouble": State(
+        _broken, Seen("2 live", "3 grants"), ("2", Seen("CHAIN BROKEN"), NoticesRead()), REVIEW
+    ),
+    "main-read-only": State(sample_face, DAY, ("2",), REVIEW, read_only=True),
+    "main-zoomed": _day("2", Focused("requests-list"), "z"),
+    "main-failed-run": _day(
+        *TRIAGE, "down", Seen("src/docs"), "down", Seen("debain"), "2", Focused("requests-list")
+    ),
+    "filter": _day(*FILTER, Typed("requests-filter", "grant:github status:200 "), Seen(" of 30")),
+    "filter-mistake": _day(
+        *FILTER,
+        Typed("requests-filter", "ms:slow "),
+        Seen("needs a number"),
+    ),
+    "filter-nothing": _day(*FILTER, Typed("requests-filter", "nowhere "), Seen("No request matches")),
+    "sorted": _day("2", Focused("requests-list"), "T", Seen("by took")),
+    "help": _day("question_mark", Seen("Output")),
+    "palette": _day("ctrl+p", Seen("Search for commands"), *"verify", Seen("Verify")),
+    # Requests and output
+    "request": _day(*REQUEST),
+    "request-light": _day("ctrl+t", *REQUEST),
+    "output": _day(*OUTPUT),
+    "output-light": _day("ctrl+t", *OUTPUT),
+    "output-search": _day(*OUTPUT, "slash", *"test", "enter", Seen("line 15 has")),
+    "output-quiet": State(_quiet, Seen("exited 0"), ("o", Seen("printed nothing"))),
+    "output-trouble": State(
+        _trouble,
+        TROUBLE,
+        (*DEPS, "o", Seen("cannot be read")),
+        REVIEW,
+    ),
+    # Audit
+    "audit": _day(*AUDIT_LOG),
+    "audit-light": _day("ctrl+t", *AUDIT_LOG),
+    "audit-entry": _day(*AUDIT_LOG, "enter", Seen("Audit entry #57")),
+    "audit-chains": _day(*CHAINS),
+    "audit-quiet": State(
+        _quiet, Seen("exited 0"), ("4", Focused("audit-entries"), "enter", Seen("Audit of idle"))
+    ),
+    # Doctor
+    "doctor": _day(*DOCTOR),
+    "doctor-light": _day("ctrl+t", *DOCTOR),
+    "doctor-loading": State(_loading, DAY, ("D", Seen("looking at this machine")), REVIEW),
+    "doctor-trouble": State(_trouble, TROUBLE, ("D", Seen(SOCKET)), REVIEW),
+    "doctor-mend": _day(*DOCTOR, "F", Seen("Mend this machine?")),
+    # Dialogs about runs
+    "start": _day(*START, Typed("workspace", "/home/dana/src/shop"), Seen("agent.yaml: ")),
+    "start-light": _day("ctrl+t", *START),
+    "start-loading": State(
+        _loading,
+        DAY,
+        (*START, Typed("workspace", "/"), Typed("command", "true"), "ctrl+s", Seen("Starting")),
+        REVIEW,
+    ),
+    "start-trouble": State(
+        _trouble,
+        TROUBLE,
+        (*START, Typed("workspace", "/"), Typed("command", "true"), "ctrl+s", Seen("no Docker engine")),
+        REVIEW,
+    ),
+    "start-mistake": _day(*START, Typed("workspace", "/"), Typed("name", "no name"), "ctrl+s", Seen("✗")),
+    "start-approve": State(
+        _asking,
+        DAY,
+        (*START, Typed("workspace", "/"), Typed("command", "true"), "ctrl+s", Seen("Allow and start")),
+        REVIEW,
+    ),
+    "stop": _day("1", "x", Seen("Stop review-pr-482?")),
+    "stop-trouble": State(
+        _trouble, TROUBLE, ("1", "x", Seen("Stop review"), "y", Seen("was not stopped")), REVIEW
+    ),
+    "kill": _day("1", "X", Seen("Kill review-pr-482?")),
+    "destroy": _day(*TRIAGE, "d", Seen("Destroy triage?")),
+    "rename": _day(*TRIAGE, "n", Seen("Rename the run")),
+    "leave": _day(
+        *START,
+        Typed("workspace", "/"),
+        Typed("command", "true"),
+        Typed("name", "fresh"),
+        "ctrl+s",
+        Seen("6 runs"),
+        "q",
+        Seen("Leave running"),
+    ),
+    # Dialogs about grants
+    "add-grant": _day("a", Seen("openai")),
+    "add-grant-loading": State(_loading, DAY, ("a", Seen("Which service?")), REVIEW),
+    "add-grant-value": _day(*GIVE, Seen("Found in")),
+    "add-grant-refused": State(
+        _trouble,
+        TROUBLE,
+        (*GIVE, Typed("value", "t0ken"), "ctrl+s", Seen("refuses this token")),
+        REVIEW,
+    ),
+    "add-grant-light": _day("ctrl+t", *GIVE, Seen("Found in")),
+    "grant": _day("3", Focused("grants-table"), "down", "enter", Seen("In use by")),
+    "replace-grant": _day("3", Focused("grants-table"), "down", "r", Seen("Replace a grant: GitHub")),
+    "revoke": _day("3", Focused("grants-table"), "down", "d", Seen("Revoke")),
+    # Proof bundles
+    "export": _day(*AUDIT_LOG, "x", Seen("Export the proof")),
+    "verify-file": _day(*AUDIT_LOG, "f", Seen("proof bundle")),
+}
