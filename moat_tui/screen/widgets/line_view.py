@@ -194,6 +194,10 @@ class LineView[Item](ScrollView, can_focus=True):
                 self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True, force=True)
             elif top is not None:
                 self.scroll_to(y=top, animate=False, immediate=True, force=True)
+            if self.show_vertical_scrollbar:
+                # Textual moves the bar only when the place changes, not when the lines beside it do.
+                self._scroll_update(self.virtual_size)
+                self.vertical_scrollbar.position = self.scroll_y
         finally:
             self._settling = False
 
