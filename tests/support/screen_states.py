@@ -178,8 +178,8 @@ TRIAGE: tuple[Step, ...] = (*DEPS, "down", Seen("python3 triage.py"))
 
 STATES: dict[str, State] = {
     # The main screen
-    "welcome": State(FakeFace, Seen("Welcome to Moat")),
-    "welcome-light": State(FakeFace, Seen("Welcome to Moat"), ("ctrl+t",)),
+    "welcome": State(FakeFace, Seen("Welcome to Moat", "0 runs")),
+    "welcome-light": State(FakeFace, Seen("Welcome to Moat", "0 runs"), ("ctrl+t",)),
     "main-quiet": State(_quiet, Seen("1 run", "exited 0", "made no requests"), ("2",)),
     "main-live": _day("2", Focused("requests-list"), Seen("following")),
     "main-light": _day("ctrl+t", "2", Focused("requests-list"), Seen("following")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -23,6 +24,17 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture
 def face(home: Home) -> FakeFace:
     return FakeFace(home)
+
+
+@pytest.fixture
+def quick_keys(monkeypatch):
+    """A simulated key waits for an idle processor, 100 ms or more; for tests that wait for what it does."""
+
+    async def briefly(*_: float) -> None:
+        await asyncio.sleep(0.02)
+
+    monkeypatch.setattr("textual.app.wait_for_idle", briefly)
+    monkeypatch.setattr("textual.pilot.wait_for_idle", briefly)
 
 
 @pytest.fixture

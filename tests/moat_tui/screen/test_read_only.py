@@ -46,7 +46,7 @@ def filled(home, face):
     return face
 
 
-async def test_every_key_of_every_pane_changes_nothing(screen, filled):
+async def test_every_key_of_every_pane_changes_nothing(screen, filled, quick_keys):
     keys = sorted({key for place in all_places() for keys in place.values() for key in keys})
     keys = [key for key in keys if key not in ("q", "ctrl+q", "ctrl+c")]  # leaving
     async with screen(read_only=True) as pilot:
@@ -59,6 +59,7 @@ async def test_every_key_of_every_pane_changes_nothing(screen, filled):
                     await pilot.pause(0)
                 pilot.app.screen.query_one(pane).focus_main()
                 await pilot.press(key)
+        await pilot.pause(0.3)  # what the last keys have begun, on threads of its own
         assert not {str(call[0]) for call in filled.calls} & CHANGING
         assert pilot.app.is_running
 

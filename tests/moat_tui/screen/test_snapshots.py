@@ -5,7 +5,6 @@ The pictures are text in `snapshots/`. `make snapshots` writes them anew; the di
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from pathlib import Path
@@ -23,17 +22,6 @@ from moat_tui.screen.app import MoatApp
 SNAPSHOTS = Path(__file__).with_name("snapshots")
 WRITE = bool(os.environ.get("MOAT_WRITE_SNAPSHOTS"))
 SIZES = ((80, 24), (120, 40))
-
-
-@pytest.fixture(autouse=True)
-def _little_rest_between_keys(monkeypatch):
-    """A simulated key waits long for an idle processor; what a step leads to is awaited here anyway."""
-
-    async def briefly(*_: float) -> None:
-        await asyncio.sleep(0.02)
-
-    monkeypatch.setattr("textual.app.wait_for_idle", briefly)
-    monkeypatch.setattr("textual.pilot.wait_for_idle", briefly)
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +44,7 @@ def _somewhere_fixed(monkeypatch):
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("name", STATES)
-async def test_it_looks_as_reviewed(name, size, tmp_path):
+async def test_it_looks_as_reviewed(name, size, tmp_path, quick_keys):
     state = STATES[name]
     file = SNAPSHOTS / f"{name}-{size[0]}x{size[1]}.txt"
     wanted = "" if WRITE or not file.exists() else file.read_text(encoding="utf-8")
