@@ -45,7 +45,7 @@ pictures: venv
 	@$(BIN)/python tests/support/make_screenshots.py
 
 snapshots: venv
-	@MOAT_WRITE_SNAPSHOTS=1 $(BIN)/python -m pytest -q tests/moat_tui/screen/test_snapshots.py
+	@MOAT_WRITE_SNAPSHOTS=1 $(BIN)/python -m pytest -q -n 2 tests/moat_tui/screen/test_snapshots.py
 
 clean:
 	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
