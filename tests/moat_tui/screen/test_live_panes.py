@@ -260,7 +260,9 @@ async def test_v_verifies_again(screen, home, face):
     face.verdicts[RUN.id] = FakeVerdict(entry_count=1)
     async with screen() as pilot:
         await wait_for(pilot, lambda: len(face.called("verify")) == 1 and "✓ INTACT" in screen_text(pilot))
-        await pilot.press("4", "v")
+        await pilot.press("4")
+        await wait_for(pilot, lambda: pilot.app.focused and pilot.app.focused.id == "audit-entries")
+        await pilot.press("v")
         await wait_for(pilot, lambda: len(face.called("verify")) == 2)
 
 
