@@ -211,7 +211,7 @@ def _requests() -> list[RequestRecord]:
         ("GET", "github.com", "/acme/shop.git/info/refs?service=git-upload-pack", 200, 190, "github", {}),
         ("POST", "github.com", "/acme/shop.git/git-upload-pack", 200, 1730, "github", detailed),
         ("GET", "telemetry.example.net", "/v1/ping", 403, 1, "", denied),
-        ("GET", "pypi.org", "/simple/ruff/", 304, 62, "", {}),
+        ("GET", "docs.python.org", "/3/library/decimal.html", 304, 62, "", {}),
         ("POST", model, "/v1/messages", 529, 310, "anthropic", {}),
         ("POST", model, "/v1/messages", 200, 12730, "anthropic", {}),
         ("GET", hub, "/repos/acme/shop/contents/src/cart.py?ref=9f2c41d", 200, 97, "github", {}),
