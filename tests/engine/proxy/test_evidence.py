@@ -54,8 +54,8 @@ def test_what_a_run_needed() -> None:
         [
             record("https://api.github.com/repos/o/r/issues/1", grant="github"),
             record("https://api.github.com/repos/o/r/issues/2?page=3", "POST", grant="github"),
-            record("https://pypi.org/simple/x/"),
-            *(record(f"https://pypi.org/p{n}/{n}") for n in range(12)),
+            record("https://packages.test/simple/x/"),
+            *(record(f"https://packages.test/p{n}/{n}") for n in range(12)),
             record("http://mirror.test:8080/a"),
             record("https://nowhere.test/", decision="denied"),
             record("pinned.test:443", "CONNECT", rule="passthrough"),
@@ -69,8 +69,8 @@ def test_what_a_run_needed() -> None:
         "rules": [
             {"api.github.com": ["allow GET,POST /repos/o/r/issues/*", "deny * /**"]},
             {"mirror.test:8080": ["allow GET /a"]},
+            {"packages.test": ["allow GET /**"]},
             "pinned.test",
-            {"pypi.org": ["allow GET /**"]},
         ],
         "passthrough": ["pinned.test"],
     }

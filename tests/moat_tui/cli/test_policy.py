@@ -13,7 +13,7 @@ def request(url: str, **fields: str) -> RequestRecord:
     return RequestRecord(id="1", ts="2026-01-12T10:00:00Z", method="GET", url=url, **fields)
 
 
-REQUESTS = (request("https://api.github.com/user?a=b", grant="github"), request("https://pypi.org/simple/x/"))
+REQUESTS = (request("https://api.github.com/user?a=b", grant="github"), request("https://packages.test/simple/x/"))
 
 
 def test_what_is_suggested_would_change_nothing(moat, put_run, tmp_path, capsys):
@@ -22,7 +22,7 @@ def test_what_is_suggested_would_change_nothing(moat, put_run, tmp_path, capsys)
     said = capsys.readouterr().out
     assert yaml.safe_load(said)["network"]["rules"] == [
         {"api.github.com": ["allow GET /user", "deny * /**"]},
-        {"pypi.org": ["allow GET /simple/x"]},
+        {"packages.test": ["allow GET /simple/x"]},
     ]
     file = tmp_path / "agent.yaml"
     file.write_text(f"{said}mounts: ['nowhere:/x']\n")
@@ -44,7 +44,7 @@ def test_what_would_be_denied_is_told_and_is_the_exit_code(moat, put_run, tmp_pa
         "denied",
         "1",
         "GET",
-        "https://pypi.org/simple/x/",
+        "https://packages.test/simple/x/",
         "not-allowed",
     ]
     assert "\x1b" not in second
