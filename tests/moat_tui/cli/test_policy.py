@@ -13,7 +13,10 @@ def request(url: str, **fields: str) -> RequestRecord:
     return RequestRecord(id="1", ts="2026-01-12T10:00:00Z", method="GET", url=url, **fields)
 
 
-REQUESTS = (request("https://api.github.com/user?a=b", grant="github"), request("https://packages.test/simple/x/"))
+REQUESTS = (
+    request("https://api.github.com/user?a=b", grant="github"),
+    request("https://packages.test/simple/x/"),
+)
 
 
 def test_what_is_suggested_would_change_nothing(moat, put_run, tmp_path, capsys):
