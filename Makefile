@@ -22,7 +22,7 @@ demo: venv machine
 
 # pytest comes last, so that its closing line closes the output.
 test: venv machine tools lint
-	@$(BIN)/python -m pytest -m 'not benchmark'
+	@$(BIN)/python -m pytest -m 'not benchmark' -n 2 --dist loadfile
 
 lint: venv
 	@$(BIN)/ruff check .
