@@ -5,7 +5,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint bench screenshots pictures snapshots clean venv machine tools
+.PHONY: help demo test lint bench fuzz screenshots pictures snapshots clean venv machine tools
 
 help:
 	@echo 'make demo    store a demo token, run a real container that uses it without holding it, show the proof'
@@ -15,6 +15,7 @@ help:
 	@echo 'make screenshots  record a session on the real engine and draw screenshots/ from it'
 	@echo 'make pictures     draw screenshots/ again from the recorded session'
 	@echo 'make snapshots    write the screen'"'"'s snapshots anew; review the diff'
+	@echo 'make fuzz    ten minutes of requests and responses, both proxy lanes compared'
 	@echo 'make clean   remove .venv and caches; leaves ~/.moat and Docker alone'
 
 demo: venv machine
@@ -30,11 +31,15 @@ lint: venv
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+fuzz: venv
+	@MOAT_FUZZ_SECONDS=600 $(BIN)/python -m pytest -q --timeout 1300 tests/engine/proxy/test_lanes_agree.py
+
 bench: venv machine
 	@$(BIN)/python tests/benchmarks/start_up.py
 	@$(BIN)/python tests/benchmarks/audit_commit.py
 	@$(BIN)/python tests/benchmarks/scrub.py
 	@$(BIN)/python tests/benchmarks/screen.py
+	@$(BIN)/python tests/benchmarks/proxy.py
 
 # Record, then draw. Without changes to what is recorded, `make pictures` alone is enough.
 screenshots: venv machine

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from engine.granting import validate_token as validate_token
     from engine.grants import FoundToken as FoundToken
     from engine.home import Home as Home
+    from engine.loop import run_in_loop as run_in_loop
     from engine.proxy.replay import Change as Change
     from engine.proxy.suggest import Suggestion as Suggestion
     from engine.run.approvals import answer_approval as answer_approval
@@ -118,6 +119,7 @@ _HOMES = {
     "engine.proxy.suggest": ("Suggestion",),
     "engine.run.evidence": ("Replay", "replay_policy", "suggest_policy"),
     "engine.run.library": ("audit_entries", "export_bundle", "find_run", "list_runs", "verify_run"),
+    "engine.loop": ("run_in_loop",),
     "engine.run.lifecycle": ("clean", "destroy_run", "reap", "run_attached", "start_detached", "stop_run"),
     "engine.run.open_file": ("OpenView", "read_open"),
     "engine.run.rename": ("rename_run",),

@@ -55,13 +55,16 @@ class AgentConnection(server.LiveConnectionHandler):
         admission: Admission,
         tls: Tls,
         dialer: Dialer,
+        finished: Callable[[Exchange], Awaitable[None]],
         entry: Entry = Entry.PROXY,
     ) -> None:
+        """finished: told of every exchange that ended."""
         super().__init__(reader, writer, OPTIONS, MODE)
         self._entry = entry
         self._admission = admission
         self._tls = tls
         self._dialer = dialer
+        self._finished = finished
         self._tunnel: Destination | None = None
         self._in_tls = False
         self._http: GuardedLayer | None = None
@@ -71,6 +74,17 @@ class AgentConnection(server.LiveConnectionHandler):
         self._progress = asyncio.Event()
         self._silence: asyncio.TimerHandle | None = None  # runs while nothing came through the tunnel
         self.crashes = 0
+
+    def go_on(self, tunnel: Destination, sni: str | None, alpn: str | None, *, in_tls: bool) -> None:
+        """Before `handle_client`: the connection is in its tunnel already, and in TLS too if so; reader and
+        writer are what is inside.
+        """
+        self._tunnel, self._in_tls = tunnel, in_tls
+        self.layer.context.server.address = (tunnel.host, tunnel.port)
+        if in_tls:
+            client = self.client
+            client.tls, client.sni, client.alpn = True, sni, alpn.encode("ascii") if alpn else None
+            client.timestamp_tls_setup = client.timestamp_start
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -369,7 +383,7 @@ class AgentConnection(server.LiveConnectionHandler):
 
     async def _finish(self, exchange: Exchange) -> None:
         self._open.discard(exchange)
-        await self._admission.finished(exchange)
+        await self._finished(exchange)
 
     async def _turned_away(self, rule: str, message: str, status: int = 0) -> None:
         method = "CONNECT" if self._tunnel else "-"

@@ -24,6 +24,7 @@ class Exchange:
     def __init__(self, redactor: Redactor, method: str, url: str, host: str = "") -> None:
         self._redactor = redactor
         self._began = time.monotonic()
+        self._ended = 0.0
         self.id = "req_" + secrets.token_hex(6)
         self.ts = timestamp()
         self.method = method
@@ -86,8 +87,12 @@ class Exchange:
 
     @property
     def age(self) -> float:
-        """Seconds since its head was read."""
-        return time.monotonic() - self._began
+        """Seconds since its head was read, up to its end."""
+        return (self._ended or time.monotonic()) - self._began
+
+    def end(self) -> None:
+        """It is over now, however much later its record is built."""
+        self._ended = self._ended or time.monotonic()
 
     def _elapsed(self) -> int:
         return round(self.age * 1000)

@@ -35,10 +35,9 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Connection, Http1Server, make_body_reader
 
 from engine.proxy.answers import REASONS
-from engine.proxy.http1_head import HEAD_TIMEOUT, BadRequest, Head, check_fields, find_end, parse_head
+from engine.proxy.http1_head import HEAD_TIMEOUT, BadRequest, Head, find_end, parse_head
+from engine.proxy.http1_response import MAX_HEAD, MAX_HINTS, BadResponse, read_lines
 
-_MAX_RESPONSE_HEAD = 256 * 1024
-_MAX_HINTS = 100  # interim responses (100, 103) to one request
 # of a body whose request was refused already: read so that the client gets to see the answer, then close
 _MAX_IGNORED = 64 * 1024 * 1024
 
@@ -62,7 +61,7 @@ def error_text(status: int) -> str:
     return "The upstream's answer was broken or is not valid HTTP.\n"
 
 
-def _plain(status: int, text: str) -> bytes:
+def plain(status: int, text: str) -> bytes:
     body = text.encode("utf-8")
     return (
         b"HTTP/1.1 %d %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n"
@@ -159,7 +158,7 @@ class StrictHttp1Server(_Trailers, Http1Server):
     def _refuse(self, message: str) -> CommandGenerator[None]:
         self.state = self.done
         yield MalformedHeadHook(message)
-        yield commands.SendData(self.conn, _plain(400, f"{message}\n"))
+        yield commands.SendData(self.conn, plain(400, f"{message}\n"))
         yield commands.CloseConnection(self.conn)
 
     def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
@@ -210,7 +209,7 @@ class StrictHttp1Server(_Trailers, Http1Server):
                 return
             status = event.code.http_status_code()
             if self.response is None and status is not None:
-                yield commands.SendData(self.conn, _plain(status, error_text(status)))
+                yield commands.SendData(self.conn, plain(status, error_text(status)))
             yield commands.CloseConnection(self.conn)
 
     def _send_head(self, response: http.Response) -> CommandGenerator[None]:
@@ -254,22 +253,6 @@ def _request(head: Head) -> HeadedRequest:
 
 def _response_head(response: http.Response) -> bytes:
     return bytes(http1.assemble_response_head(response))  # type: ignore[no-untyped-call]
-
-
-def _response(lines: list[bytes]) -> http.Response:
-    """Raises ValueError for a head that two readers could take for two things: on a connection to the
-    proxy itself the next response may be another host's. Bare LF is mended, as readers do.
-    """
-    if any(b"\0" in line or b"\r" in line or line[:1] in (b" ", b"\t") for line in lines):
-        raise ValueError("control characters or folded lines")
-    response = http1.read_response_head(lines)
-    check_fields(response.headers.fields)
-    if not 100 <= response.status_code < 1000:
-        raise ValueError("not a status")
-    names = [name.lower() for name, _ in response.headers.fields]
-    if b"content-length" in names and b"transfer-encoding" in names:
-        raise ValueError("two lengths")
-    return response
 
 
 def _chunk(data: bytes) -> bytes:
@@ -338,22 +321,21 @@ class StrictHttp1Client(_Trailers, Http1Client):
             return
         while True:
             lines = self.buf.maybe_extract_lines()
-            if not lines:
-                if len(self.buf) > _MAX_RESPONSE_HEAD:
-                    yield commands.CloseConnection(self.conn)
-                    yield from self._broken("the upstream's response head is too long")
-                return
             try:
-                response = _response([bytes(line) for line in lines])
+                if lines is None:
+                    if len(self.buf) > MAX_HEAD:
+                        raise BadResponse("the upstream's response head is too long")
+                    return
+                response = read_lines([bytes(line) for line in lines], self.request.method)
                 size = http1.expected_http_body_size(self.request, response)
-            except (ValueError, IndexError):
+            except BadResponse as error:
                 yield commands.CloseConnection(self.conn)
-                yield from self._broken("the upstream's response head is not valid HTTP")
+                yield from self._broken(str(error))
                 return
             if not 100 <= response.status_code < 200 or response.status_code == 101:
                 break  # 100 and 103 are hints between us and the upstream
             self._hints += 1
-            if self._hints > _MAX_HINTS:
+            if self._hints > MAX_HINTS:
                 yield commands.CloseConnection(self.conn)
                 yield from self._broken("the upstream sends hints without end")
                 return

@@ -17,6 +17,8 @@ from engine.proxy.mask import REDACTED, Masker
 PREVIEW = 8 * 1024  # bytes of a body in the log (formats.md, "Network files")
 _MAX_HEADER = 4 * 1024
 _MAX_URL = 8 * 1024
+_KNOWN_FIELDS = 1024
+_KNOWN_FIELD = 512  # bytes of name and value together
 
 _HEADERS = frozenset({
     "authorization", "cookie", "cookie2", "set-cookie", "set-cookie2", "x-api-key", "private-token",
@@ -96,6 +98,8 @@ class Redactor:
     def __init__(self, masker: Masker, headers: Iterable[str] = ()) -> None:
         self.masker = masker
         self._headers = frozenset(name.lower() for name in headers)
+        # a client sends most of its fields again with each request; credentials' fields are not remembered
+        self._known: dict[tuple[bytes, bytes], tuple[str, str]] = {}
         # bytes to capture: the preview, and enough beyond it that no value is cut unseen. A character
         # of a value takes at most 4 bytes in any charset that is decoded here.
         self.capture_limit = PREVIEW + max(4096, 4 * masker.longest)
@@ -104,20 +108,26 @@ class Redactor:
         """Repeated names are joined by a comma, under the spelling that came first."""
         spelling: dict[str, str] = {}
         out: dict[str, str] = {}
-        for raw_name, raw_value in fields:
-            name = _STEERING.sub(_spelled_out, self.masker.mask(raw_name.decode("latin-1")))
-            value = raw_value.decode("latin-1")
-            if self._is_secret(name.lower()):
-                value = REDACTED
-            else:
-                value = self.url(value) if name.lower() == "host" else self.text(value)
-            value = value[:_MAX_HEADER]
+        for field in fields:
+            name, value = self._known.get(field) or self._field(*field)
             key = spelling.setdefault(name.lower(), name)
             if key not in out:
                 out[key] = value
             elif out[key] != REDACTED:
                 out[key] = f"{out[key]}, {value}"[:_MAX_HEADER]
         return out
+
+    def _field(self, raw_name: bytes, raw_value: bytes) -> tuple[str, str]:
+        name = _STEERING.sub(_spelled_out, self.masker.mask(raw_name.decode("latin-1")))
+        if self._is_secret(name.lower()):
+            return name, REDACTED
+        text = raw_value.decode("latin-1")
+        value = (self.url(text) if name.lower() == "host" else self.text(text))[:_MAX_HEADER]
+        if len(raw_name) + len(raw_value) < _KNOWN_FIELD:
+            if len(self._known) >= _KNOWN_FIELDS:
+                self._known.clear()
+            self._known[raw_name, raw_value] = (name, value)
+        return name, value
 
     def url(self, text: str) -> str:
         """Userinfo and token-bearing values of the query and fragment go; what no URL holds is encoded."""

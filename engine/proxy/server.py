@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import socket
 from functools import partial
@@ -25,17 +26,19 @@ from engine.proxy.spec import ProxySpec
 from engine.proxy.transparent import TransparentSockets
 
 if TYPE_CHECKING:
-    from engine.proxy.connection import AgentConnection
+    from engine.proxy.lane.session import Services, Session
 
 MAX_CONNECTIONS = 1000  # of one run at a time; more are dropped
 CLOSE_TIMEOUT = 5.0  # seconds until connections that do not end are left to the loop
+IDLE_TIMEOUT = 1800.0  # seconds without a byte in either direction, as mitmproxy's layers have it
+_SWEEP = 15.0  # seconds between two looks for what is idle
 _BACKLOG = 1024
 
 
 def preload() -> None:
     """Import everything that `start` needs (about 0.3 s of CPU). Safe in a thread, and to repeat."""
     import engine.proxy.connection
-    import engine.proxy.tls  # noqa: F401
+    import engine.proxy.lane.session  # noqa: F401
 
 
 class ProxyServer:
@@ -47,14 +50,18 @@ class ProxyServer:
         ca: CertificateAuthority,
         recorder: Recorder,
         holding: Holding | None = None,
+        *,
+        fast: bool = True,
     ) -> None:
         """holding: where the policy `ask` holds requests; without it there is nobody to ask.
+        fast: False sends everything through mitmproxy's layers, to compare the two lanes.
 
         Raises ProxyError or UsageError for a spec that cannot be served.
         """
         spec.check()
         self._spec = spec
         self._ca = ca
+        self._fast = fast
         self._admission = Admission(spec, recorder, holding)
         try:
             self._subnets = tuple(ipaddress.ip_network(part.strip()) for part in spec.subnet.split(","))
@@ -62,7 +69,9 @@ class ProxyServer:
             raise ProxyError(f"not a subnet: {spec.subnet!r}", detail=str(error)) from error
         self._servers: list[asyncio.Server] = []
         self._names: NameServer | None = None
-        self._tasks: dict[asyncio.Task[None], AgentConnection] = {}
+        self._services: Services
+        self._chores: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Session] = {}
         self._crashes = 0
         self.dropped = 0  # connections from outside the subnet, or beyond MAX_CONNECTIONS
 
@@ -81,12 +90,26 @@ class ProxyServer:
         the proxy from now on.
         """
         await asyncio.to_thread(preload)
+        from engine.proxy.lane.contexts import Contexts
+        from engine.proxy.lane.records import Records
+        from engine.proxy.lane.session import Services
+        from engine.proxy.lane.upstreams import Upstreams
         from engine.proxy.tls import Tls
 
-        self._tls = Tls(self._ca, self._spec.upstream_ca)
-        self._dialer = Dialer(
+        tls = Tls(self._ca, self._spec.upstream_ca)
+        contexts = Contexts(self._ca, self._spec.upstream_ca)
+        dialer = Dialer(
             self._spec.connect_to, sock.getsockname()[:2], self._spec.private, self._spec.upstream_proxy
         )
+        upstreams = Upstreams(dialer, contexts.upstream)
+        records = Records(self._admission)
+        self._services = Services(self._admission, tls, contexts, dialer, upstreams, records, self._fast)
+        loop = asyncio.get_running_loop()
+        self._chores = {
+            loop.create_task(records.run(), name="moat proxy records"),
+            loop.create_task(self._sweep(), name="moat proxy sweep"),
+        }
+        gc.freeze()  # what was imported stays; no collection has to walk it
         await self._listen(sock, Entry.PROXY)
         if transparent is not None:
             await self._listen(transparent.http, Entry.HTTP)
@@ -102,7 +125,9 @@ class ProxyServer:
         )
 
     async def close(self) -> None:
-        """Stop accepting, cut what is open, hand its records over. Bounded by twice CLOSE_TIMEOUT."""
+        """Stop accepting, cut what is open, hand its records over. Bounded by thrice CLOSE_TIMEOUT."""
+        if not self._chores:
+            return
         for server in self._servers:
             server.close()
         if self._names is not None:
@@ -113,35 +138,51 @@ class ProxyServer:
             _, late = await asyncio.wait(list(self._tasks), timeout=CLOSE_TIMEOUT)
             for task in late:
                 task.cancel()
+        self._services.upstreams.close()
+        self._services.records.close()
+        await asyncio.wait(self._chores, timeout=CLOSE_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+        for chore in self._chores:
+            chore.cancel()  # the sweep never ends by itself
+        await asyncio.wait(self._chores)
+        self._chores = set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 for server in self._servers:
                     await server.wait_closed()
         self._servers.clear()
 
-    def _protocol(self, entry: Entry) -> asyncio.StreamReaderProtocol:
-        reader = asyncio.StreamReader()
-        return asyncio.StreamReaderProtocol(reader, partial(self._accepted, entry))
+    async def _sweep(self) -> None:
+        """End what nobody uses any more."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_SWEEP)
+            self._services.upstreams.sweep()
+            for session in list(self._tasks.values()):
+                if loop.time() - session.active > IDLE_TIMEOUT:
+                    session.abort()
 
-    def _accepted(self, entry: Entry, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _protocol(self, entry: Entry) -> Session:
+        from engine.proxy.lane.session import Session
+
+        return Session(self._services, entry, self._accepted)
+
+    def _accepted(self, session: Session) -> bool:
         """Called before the transport reads: a peer that is dropped here was never listened to."""
-        from engine.proxy.connection import AgentConnection
-
-        peer = writer.get_extra_info("peername")
+        peer = session.transport.get_extra_info("peername")
         # At a transparent entry nothing but the peer's address tells the run's container from others: the
         # host itself, which speaks from the very address it speaks to, has no business there.
-        host = entry is not Entry.PROXY and peer and peer[0] == writer.get_extra_info("sockname")[0]
+        own = session.transport.get_extra_info("sockname")
+        host = session.entry is not Entry.PROXY and peer and peer[0] == own[0]
         if len(self._tasks) >= MAX_CONNECTIONS or host or not self._is_ours(peer):
             self.dropped += 1
-            writer.transport.abort()
-            return
+            return False
         with contextlib.suppress(OSError):
             # asyncio does it for sockets made with IPPROTO_TCP only; without it a handshake takes 40 ms more
-            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = AgentConnection(reader, writer, self._admission, self._tls, self._dialer, entry)
-        task = asyncio.get_running_loop().create_task(connection.handle_client(), name="moat proxy client")
-        self._tasks[task] = connection
+            session.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        task = asyncio.get_running_loop().create_task(session.serve(), name="moat proxy client")
+        self._tasks[task] = session
         task.add_done_callback(self._ended)
+        return True
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         connection = self._tasks.pop(task)

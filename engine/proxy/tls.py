@@ -22,7 +22,7 @@ _MAX_CONTEXTS = 1000  # leaves kept; the oldest use goes first
 _H2, _H1 = b"h2", b"http/1.1"
 
 # Mozilla's "intermediate" for TLS 1.2; 1.3's suites are not chosen here
-_CIPHERS = b":".join((
+CIPHERS = b":".join((
     b"ECDHE-ECDSA-AES128-GCM-SHA256", b"ECDHE-RSA-AES128-GCM-SHA256", b"ECDHE-ECDSA-AES256-GCM-SHA384",
     b"ECDHE-RSA-AES256-GCM-SHA384", b"ECDHE-ECDSA-CHACHA20-POLY1305", b"ECDHE-RSA-CHACHA20-POLY1305",
     b"DHE-RSA-AES128-GCM-SHA256", b"DHE-RSA-AES256-GCM-SHA384",
@@ -100,7 +100,7 @@ def _context(method: int) -> SSL.Context:
     context = SSL.Context(method)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
-    context.set_cipher_list(_CIPHERS)
+    context.set_cipher_list(CIPHERS)
     return context
 
 

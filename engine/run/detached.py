@@ -22,6 +22,7 @@ from engine import errors
 from engine.errors import ApprovalNeeded, MoatError, RunStateError
 from engine.events import RunInfo
 from engine.home import Home
+from engine.loop import run_in_loop
 from engine.run.metadata import read_metadata
 from engine.run.request import RunRequest
 from engine.run.terminal import AgentIO
@@ -172,7 +173,7 @@ def main() -> None:
     if os.fork():
         # The supervisor becomes init's child, so that a screen that stays open for days has none to reap.
         os._exit(0)
-    asyncio.run(_supervise(order))
+    run_in_loop(_supervise(order))
 
 
 if __name__ == "__main__":

@@ -172,11 +172,9 @@ def environment(pairs: Iterable[str]) -> dict[str, str]:
 
 
 def _attached(home: engine.Home, request: engine.RunRequest) -> int:
-    import asyncio
-
     stdout, stderr = Outlet(STDOUT, stop_this_run), Outlet(STDERR, carry_on)
     io = engine.AgentIO(stdout=stdout, stderr=stderr, stdin=0, terminal=0 if request.tty else None)
-    info = _approved(request, lambda wish: asyncio.run(engine.run_attached(home, wish, io, say)))
+    info = _approved(request, lambda wish: engine.run_in_loop(engine.run_attached(home, wish, io, say)))
     if stdout.problem:
         raise engine.MoatError(
             f"standard output could not be written: {stdout.problem}",

@@ -35,6 +35,7 @@ from engine.proxy import (
 CANARY = "ghp_CANARY4d1f0e9b7c6a5f3e2d1c0b9a8f7e6d5c"
 BEARER = f"Bearer {CANARY}"
 PLACEHOLDER = "ghp_moatProxyInjectedPlaceholder000000000000"
+FAST = [True]  # which lane proxies take; the fixture `lane` puts its own on top
 TOKEN = "run-token-0123456789abcdefghijklmnopqrstuv"
 
 GITHUB = Injection(
@@ -297,9 +298,10 @@ async def proxying(
     injections: tuple[Injection, ...] = (GITHUB,),
     holding: Holding | None = None,
     transparent: bool = False,
+    fast: bool | None = None,
     **spec: Any,
 ) -> AsyncIterator[Proxying]:
-    """A proxy whose `--connect-to` entries lead each "host:port" to its upstream."""
+    """A proxy whose `--connect-to` entries lead each "host:port" to its upstream. fast: see ProxyServer."""
     ca = CertificateAuthority.load_or_create(Home(tmp_path / "moat"))
     trusted = tmp_path / "upstreams.pem"
     trusted.write_bytes(b"".join(up.ca_file.read_bytes() for _, up in upstreams if up.ca_file.exists()))
@@ -317,7 +319,8 @@ async def proxying(
         "connect_to": detours,
         "upstream_ca": trusted if trusted.stat().st_size else None,
     }
-    server = ProxyServer(ProxySpec(**(fields | spec)), ca, notes, holding)
+    taken = FAST[-1] if fast is None else fast
+    server = ProxyServer(ProxySpec(**(fields | spec)), ca, notes, holding, fast=taken)
     doors = bind_transparent(TRANSPARENT, (0, 0, 0)) if transparent else None
     named = {80: doors.http, 443: doors.https, 53: doors.udp} if doors else {}
     entries = {usual: door.getsockname()[1] for usual, door in named.items()}

@@ -45,6 +45,7 @@ async def proxy(tmp_path: Path, upstream: Upstream) -> AsyncIterator[Proxying]:
 
 
 @pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+@pytest.mark.usefixtures("lane")
 async def test_the_token_reaches_its_host_and_the_client_never_has_it(
     proxy: Proxying, upstream: Upstream, version: str
 ) -> None:
@@ -66,6 +67,7 @@ async def test_the_token_reaches_its_host_and_the_client_never_has_it(
 
 
 @pytest.mark.parametrize("path", ["/echo", "/echo?gzip=1"])
+@pytest.mark.usefixtures("lane")
 async def test_threat_30_an_echoed_token_is_in_no_record(
     proxy: Proxying, upstream: Upstream, path: str
 ) -> None:
@@ -81,6 +83,7 @@ async def test_threat_30_an_echoed_token_is_in_no_record(
     proxy.assert_no_canary()
 
 
+@pytest.mark.usefixtures("lane")
 async def test_threat_01_inner_host_of_a_grant_in_another_tunnel(proxy: Proxying, upstream: Upstream) -> None:
     answer = await proxy.ask("attacker.test:443", f"GET / HTTP/1.1\nHost: {HOST}")
     assert answer.status == 403
@@ -97,6 +100,7 @@ async def test_threat_01_inner_host_of_a_grant_in_another_tunnel(proxy: Proxying
     )
 
 
+@pytest.mark.usefixtures("lane")
 async def test_threat_02_sni_of_another_host(proxy: Proxying, upstream: Upstream) -> None:
     to_granted = await proxy.ask(f"{HOST}:443", f"GET / HTTP/1.1\nHost: {HOST}", sni="attacker.test")
     to_attacker = await proxy.ask("attacker.test:443", f"GET / HTTP/1.1\nHost: {HOST}", sni=HOST)
@@ -138,6 +142,7 @@ async def test_threat_03_with_http2_on_both_sides(tmp_path: Path) -> None:
         await closed(writer)
 
 
+@pytest.mark.usefixtures("lane")
 async def test_threat_04_absolute_form_and_host_disagree(proxy: Proxying, upstream: Upstream) -> None:
     inside = await proxy.ask(f"{HOST}:443", f"GET https://attacker.test/ HTTP/1.1\nHost: {HOST}")
     outside = await proxy.plain(f"GET http://attacker.test/ HTTP/1.1\nHost: {HOST}")
@@ -160,6 +165,7 @@ async def test_threat_05_plain_http_goes_without_a_token(tmp_path: Path) -> None
         assert proxy.notes.intents == []
 
 
+@pytest.mark.usefixtures("lane")
 async def test_threat_06_another_port_gets_no_token(proxy: Proxying, upstream: Upstream) -> None:
     code, _ = await proxy.curl(f"https://{HOST}:8443/echo")
     assert code == 0
@@ -168,6 +174,7 @@ async def test_threat_06_another_port_gets_no_token(proxy: Proxying, upstream: U
     assert proxy.notes.intents == []
 
 
+@pytest.mark.usefixtures("lane")
 async def test_threat_07_spellings(proxy: Proxying, upstream: Upstream) -> None:
     answer = await proxy.ask(
         "API.GitHub.com.:443", "GET /user HTTP/1.1\nHost: aPi.github.com.", sni="api.GITHUB.com"
@@ -220,7 +227,9 @@ async def test_threat_09_certificates_that_do_not_verify(
             assert HOST in out
             assert "certificate" in out
             assert "Nothing was sent" in out
-            (record,) = await proxy.notes.wait(1)
+            record = (await proxy.notes.wait(1))[
+                0
+            ]  # curl may end its refused body early, which HTTP/2 counts as an error
             assert (record.status_code, record.rule, record.decision) == (502, f"upstream-{rule}", "allowed")
             assert "certificate" in record.error
             proxy.assert_no_canary()
@@ -228,6 +237,7 @@ async def test_threat_09_certificates_that_do_not_verify(
         assert bytes(upstream.raw) == b""
 
 
+@pytest.mark.usefixtures("lane")
 async def test_an_upstream_without_tls_or_without_anybody(tmp_path: Path) -> None:
     async with Upstream([HOST], tls=False) as upstream:
         async with proxying(tmp_path, (HOST, upstream)) as proxy:
@@ -241,6 +251,7 @@ async def test_an_upstream_without_tls_or_without_anybody(tmp_path: Path) -> Non
         assert b"refused" in answer.body
 
 
+@pytest.mark.usefixtures("lane")
 async def test_an_upstream_that_never_finishes_its_handshake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,12 +269,14 @@ async def test_an_upstream_that_never_finishes_its_handshake(
     await silent.wait_closed()
 
 
+@pytest.mark.usefixtures("lane")
 async def test_threat_10_a_redirect_to_another_host(proxy: Proxying, upstream: Upstream) -> None:
     code, _ = await proxy.curl("-L", f"https://{HOST}/redirect?to=https://attacker.test/echo")
     assert code == 0
     assert [request.all("authorization") for request in upstream.requests] == [[BEARER], []]
 
 
+@pytest.mark.usefixtures("lane")
 async def test_threat_11_a_placeholder_sent_elsewhere(proxy: Proxying, upstream: Upstream) -> None:
     code, out = await proxy.curl(
         "-L", "--location-trusted", "-H", f"Authorization: Bearer {PLACEHOLDER}",
@@ -277,6 +290,7 @@ async def test_threat_11_a_placeholder_sent_elsewhere(proxy: Proxying, upstream:
     assert denial[3].startswith("ALARM")
 
 
+@pytest.mark.usefixtures("lane")
 async def test_threat_12_the_clients_own_credentials_are_replaced_once(
     proxy: Proxying, upstream: Upstream
 ) -> None:
@@ -300,6 +314,7 @@ async def test_threat_12_on_http2_too(proxy: Proxying, upstream: Upstream) -> No
     await closed(writer)
 
 
+@pytest.mark.usefixtures("lane")
 async def test_threat_13_connection_and_proxy_headers(proxy: Proxying, upstream: Upstream) -> None:
     answer = await proxy.ask(
         f"{HOST}:443",
@@ -312,6 +327,7 @@ async def test_threat_13_connection_and_proxy_headers(proxy: Proxying, upstream:
     assert upstream.requests[0].all("authorization") == [BEARER]
 
 
+@pytest.mark.usefixtures("lane")
 async def test_threat_15_a_placeholder_in_a_body_passes_unchanged(
     proxy: Proxying, upstream: Upstream
 ) -> None:
@@ -397,6 +413,7 @@ async def test_threat_23_a_peer_from_elsewhere_is_dropped_unread(tmp_path: Path)
         await closed(writer)
 
 
+@pytest.mark.usefixtures("lane")
 async def test_strict_refuses_with_a_text_that_helps(tmp_path: Path) -> None:
     async with (
         Upstream(["allowed.test", "other.test"]) as upstream,
@@ -419,6 +436,7 @@ async def test_strict_refuses_with_a_text_that_helps(tmp_path: Path) -> None:
         assert upstream.accepted == 1
 
 
+@pytest.mark.usefixtures("lane")
 async def test_threat_37_no_credential_leaves_unrecorded(proxy: Proxying, upstream: Upstream) -> None:
     proxy.notes.refuse = AuditGateClosed("the disk is full")
     answer = await proxy.ask(f"{HOST}:443", f"GET /user HTTP/1.1\nHost: {HOST}")
@@ -432,6 +450,7 @@ async def test_threat_37_no_credential_leaves_unrecorded(proxy: Proxying, upstre
     assert upstream.accepted == 0
 
 
+@pytest.mark.usefixtures("lane")
 async def test_the_intent_is_durable_before_anything_is_sent(proxy: Proxying, upstream: Upstream) -> None:
     proxy.notes.stall = asyncio.Event()
     reader, writer = await proxy.tunnel(f"{HOST}:443")
@@ -445,6 +464,7 @@ async def test_the_intent_is_durable_before_anything_is_sent(proxy: Proxying, up
     await closed(writer)
 
 
+@pytest.mark.usefixtures("lane")
 async def test_two_grants_for_one_host(tmp_path: Path) -> None:
     to = "api.anthropic.com"
     injections = (

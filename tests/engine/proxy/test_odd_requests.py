@@ -70,6 +70,7 @@ async def test_threat_03_an_http2_request_that_says_its_host_in_a_field(tmp_path
         ("trace /user HTTP/1.1\nHost: api.github.com", 403),
     ],
 )
+@pytest.mark.usefixtures("lane")
 async def test_one_request_that_means_two_things_goes_nowhere(
     proxy: Proxying, upstream: Upstream, head: str, status: int
 ) -> None:
@@ -92,6 +93,7 @@ async def test_threat_05_plain_http_in_a_granted_tunnel_gets_no_token(tmp_path: 
         assert proxy.notes.intents == []
 
 
+@pytest.mark.usefixtures("lane")
 async def test_threat_32_a_request_cannot_write_escapes_into_the_log(
     proxy: Proxying, upstream: Upstream
 ) -> None:
@@ -132,6 +134,7 @@ async def test_threat_31_userinfo_of_a_connect_is_not_logged(proxy: Proxying) ->
     assert "hunter2secret" not in proxy.notes.everything()
 
 
+@pytest.mark.usefixtures("lane")
 async def test_threat_25_trailers_say_nothing_twice(proxy: Proxying, upstream: Upstream) -> None:
     head = f"POST /user HTTP/1.1\nHost: {HOST}\nTransfer-Encoding: chunked"
     trailers = b"Authorization: mine\r\nContent-Length: 7\r\nHost: evil\r\nCookie: a\r\nX-Sum: y\r\n"
@@ -170,6 +173,7 @@ class Hostile(Upstream):
         b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n",
     ],
 )
+@pytest.mark.usefixtures("lane")
 async def test_threat_25_a_response_that_means_two_things_is_not_passed_on(
     tmp_path: Path, script: bytes
 ) -> None:
@@ -183,6 +187,7 @@ async def test_threat_25_a_response_that_means_two_things_is_not_passed_on(
         assert record.error.startswith("the upstream")
 
 
+@pytest.mark.usefixtures("lane")
 async def test_threat_25_what_comes_behind_a_response_is_nobodys(tmp_path: Path) -> None:
     async with Hostile([HOST], tls=False) as upstream, proxying(tmp_path, (f"{HOST}:80", upstream)) as proxy:
         extra = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n"

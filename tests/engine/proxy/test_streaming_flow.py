@@ -123,6 +123,7 @@ async def test_threat_27_a_large_download_streams(proxy: Proxying, tmp_path: Pat
 
 
 @pytest.mark.parametrize("http2", [False, True])
+@pytest.mark.usefixtures("lane")
 async def test_threat_27_a_starved_stream_is_not_stored_and_stops_no_other(
     tmp_path: Path, http2: bool
 ) -> None:
@@ -170,6 +171,7 @@ async def test_a_refused_upload_is_answered_early_and_not_kept(
     assert memory() - before < 24 * MIB
 
 
+@pytest.mark.usefixtures("lane")
 async def test_a_refused_upload_that_never_ends_is_cut(
     proxy: Proxying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +184,7 @@ async def test_a_refused_upload_that_never_ends_is_cut(
     await closed(writer)
 
 
+@pytest.mark.usefixtures("lane")
 async def test_a_body_waits_outside_while_the_decision_takes_its_time(
     proxy: Proxying, upstream: Upstream
 ) -> None:
@@ -200,6 +203,7 @@ async def test_a_body_waits_outside_while_the_decision_takes_its_time(
     await closed(writer)
 
 
+@pytest.mark.usefixtures("lane")
 async def test_connections_are_used_again(proxy: Proxying, upstream: Upstream) -> None:
     reader, writer = await proxy.tunnel(f"{HOST}:443")
     for _ in range(5):
@@ -210,6 +214,7 @@ async def test_connections_are_used_again(proxy: Proxying, upstream: Upstream) -
     await closed(writer)
 
 
+@pytest.mark.usefixtures("lane")
 async def test_an_upstream_that_closed_is_dialled_again(proxy: Proxying, upstream: Upstream) -> None:
     reader, writer = await proxy.tunnel(f"{HOST}:443")
     writer.write(wire(f"GET /close HTTP/1.1\nHost: {HOST}"))
@@ -221,6 +226,7 @@ async def test_an_upstream_that_closed_is_dialled_again(proxy: Proxying, upstrea
     await closed(writer)
 
 
+@pytest.mark.usefixtures("lane")
 async def test_threat_26_pipelined_requests_are_each_judged(proxy: Proxying, upstream: Upstream) -> None:
     reader, writer = await proxy.tunnel(f"{HOST}:443")
     good = wire(f"GET /user HTTP/1.1\nHost: {HOST}")
@@ -243,6 +249,7 @@ async def test_threat_26_pipelined_requests_are_each_judged(proxy: Proxying, ups
         "NONSENSE",
     ],
 )
+@pytest.mark.usefixtures("lane")
 async def test_threat_25_smuggling_ends_in_400_and_a_closed_connection(
     proxy: Proxying, upstream: Upstream, head: str
 ) -> None:
@@ -293,6 +300,7 @@ async def test_threat_25_an_http2_body_without_length_is_framed_for_http1(
     await closed(writer)
 
 
+@pytest.mark.usefixtures("lane")
 async def test_trailers_pass_both_ways(proxy: Proxying, upstream: Upstream) -> None:
     reader, writer = await proxy.tunnel(f"{HOST}:443")
     head = wire(f"POST /chunked HTTP/1.1\nHost: {HOST}\nTransfer-Encoding: chunked")
@@ -308,6 +316,7 @@ async def test_trailers_pass_both_ways(proxy: Proxying, upstream: Upstream) -> N
     await closed(writer)
 
 
+@pytest.mark.usefixtures("lane")
 async def test_expect_100_continue(proxy: Proxying, upstream: Upstream, tmp_path: Path) -> None:
     body = tmp_path / "body"
     body.write_bytes(b"x" * 100_000)
@@ -320,6 +329,7 @@ async def test_expect_100_continue(proxy: Proxying, upstream: Upstream, tmp_path
     assert upstream.requests[0].all("expect") == []
 
 
+@pytest.mark.usefixtures("lane")
 async def test_hints_of_the_upstream_are_not_the_answer(proxy: Proxying) -> None:
     assert (await proxy.ask(f"{HOST}:443", f"GET /early HTTP/1.1\nHost: {HOST}")).body == b'{"path":"/early"}'
 
@@ -327,6 +337,7 @@ async def test_hints_of_the_upstream_are_not_the_answer(proxy: Proxying) -> None
 @pytest.mark.parametrize(
     ("method", "path"), [("HEAD", "/user"), ("GET", "/status/204"), ("GET", "/status/304")]
 )
+@pytest.mark.usefixtures("lane")
 async def test_answers_without_a_body(proxy: Proxying, method: str, path: str) -> None:
     reader, writer = await proxy.tunnel(f"{HOST}:443")
     for _ in range(2):
@@ -335,6 +346,7 @@ async def test_answers_without_a_body(proxy: Proxying, method: str, path: str) -
     await closed(writer)
 
 
+@pytest.mark.usefixtures("lane")
 async def test_http_1_0_clients_get_the_end_of_the_connection(proxy: Proxying, upstream: Upstream) -> None:
     reader, writer = await proxy.tunnel(f"{HOST}:443")
     writer.write(wire(f"GET /chunked HTTP/1.0\nHost: {HOST}"))
@@ -344,6 +356,7 @@ async def test_http_1_0_clients_get_the_end_of_the_connection(proxy: Proxying, u
     await closed(writer)
 
 
+@pytest.mark.usefixtures("lane")
 async def test_a_client_that_wants_to_close_is_closed(proxy: Proxying, upstream: Upstream) -> None:
     reader, writer = await proxy.tunnel(f"{HOST}:443")
     writer.write(wire(f"GET /user HTTP/1.1\nHost: {HOST}\nConnection: close"))
@@ -354,6 +367,7 @@ async def test_a_client_that_wants_to_close_is_closed(proxy: Proxying, upstream:
     await closed(writer)
 
 
+@pytest.mark.usefixtures("lane")
 async def test_websockets_pass(proxy: Proxying, upstream: Upstream) -> None:
     reader, writer = await proxy.tunnel(f"{HOST}:443")
     writer.write(
@@ -372,6 +386,7 @@ async def test_websockets_pass(proxy: Proxying, upstream: Upstream) -> None:
     assert (record.status_code, record.bytes_in, record.bytes_out) == (101, 200_007, 200_007)
 
 
+@pytest.mark.usefixtures("lane")
 async def test_an_upstream_may_not_switch_protocols_unasked(proxy: Proxying) -> None:
     reader, writer = await proxy.tunnel(f"{HOST}:443")
     writer.write(wire(f"GET /ws HTTP/1.1\nHost: {HOST}"))
@@ -382,6 +397,7 @@ async def test_an_upstream_may_not_switch_protocols_unasked(proxy: Proxying) -> 
 
 
 @pytest.mark.parametrize("alpn", ["http/1.1", "h2"])
+@pytest.mark.usefixtures("lane")
 async def test_a_client_that_goes_away_is_recorded_and_frees_the_upstream(
     proxy: Proxying, upstream: Upstream, alpn: str
 ) -> None:
