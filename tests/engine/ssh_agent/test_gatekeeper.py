@@ -184,6 +184,7 @@ def test_only_granted_keys_are_listed():
         b"\x01",  # protocol 1
         b"\x0bx",
     ],
+    ids=lambda message: f"{message[0]}-{len(message)}",
 )
 def test_everything_else_is_refused_and_reaches_nobody(message):
     verdict = Gatekeeper((GRANT,)).judge(message)
