@@ -12,45 +12,25 @@ HTTP/1.1 over TLS, or plain with `tls=False`; HTTP/2 as well with `http2=True`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import datetime
 import gzip
-import ipaddress
 import json
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import h2.config
-import h2.connection
-import h2.events
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from support.certificates import certificate
+from support.messages import Response, SeenRequest
+from support.upstream_http2 import Http2Side
 
 _CHUNK = 64 * 1024
-
-
-@dataclass
-class SeenRequest:
-    """What arrived: `headers` as sent, in order; `body` at most 64 KiB of it, `size` all of it."""
-
-    method: str
-    path: str
-    headers: list[tuple[str, str]]
-    body: bytes = b""
-    size: int = 0
-    connection: int = 0
-    version: str = "HTTP/1.1"
-
-    def all(self, name: str) -> list[str]:
-        return [value for key, value in self.headers if key.lower() == name.lower()]
 
 
 @dataclass
@@ -86,6 +66,7 @@ class Upstream:
         self.accepted = 0
         self.raw = bytearray()
         self.gated = False
+        self.kept_body = _CHUNK
         self.disconnected = asyncio.Event()
         self._permits = asyncio.Semaphore(0)
         self._arrived = asyncio.Condition()
@@ -152,11 +133,11 @@ class Upstream:
     def _make_certificates(self, expired: bool, self_signed: bool) -> ssl.SSLContext:
         ca_key = ec.generate_private_key(ec.SECP256R1())
         ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test Upstream CA")])
-        authority = _Authority(ca_key, _certificate(ca_name, ca_name, ca_key, ca_key, (), ca=True))
+        authority = _Authority(ca_key, certificate(ca_name, ca_name, ca_key, ca_key, (), ca=True))
         self.ca_file.write_bytes(authority.certificate.public_bytes(serialization.Encoding.PEM))
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.hosts[0])])
-        leaf = _certificate(
+        leaf = certificate(
             name,
             name if self_signed else ca_name,
             key,
@@ -191,7 +172,7 @@ class Upstream:
         try:
             tls = writer.get_extra_info("ssl_object")
             if tls is not None and tls.selected_alpn_protocol() == "h2":
-                await _Http2(self, reader, writer, number).serve()
+                await Http2Side(self, reader, writer, number).serve()
                 return
             while await self._one(reader, writer, number):
                 pass
@@ -221,13 +202,10 @@ class Upstream:
         request = SeenRequest(method, path, headers, connection=number, version=version)
         await self._note(request)
         if urlsplit(path).path == "/ws":
-            writer.write(
-                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
-            )
-            while data := await reader.read(_CHUNK):
-                writer.write(data)
-                await writer.drain()
+            await self.upgraded(request, reader, writer)
             return False
+        if "100-continue" in request.all("expect"):
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         await self._body(reader, request)
         if path.startswith("/early"):
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n")
@@ -239,10 +217,23 @@ class Upstream:
     async def _body(self, reader: asyncio.StreamReader, request: SeenRequest) -> None:
         async for chunk in _read_body(reader, request):
             request.size += len(chunk)
-            if len(request.body) < _CHUNK:
-                request.body += chunk[:_CHUNK]
+            if len(request.body) < self.kept_body:
+                request.body += chunk
 
     # -- what it answers -------------------------------------------------------------------------
+
+    async def upgraded(
+        self, request: SeenRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """The bytes back, whatever they are; until the client closes."""
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        while data := await reader.read(_CHUNK):
+            writer.write(data)
+            await writer.drain()
+
+    def answers_at_once(self, request: SeenRequest) -> bool:
+        """Over HTTP/2: `respond` is called before the body has come, and reads it from `arriving`."""
+        return False
 
     async def respond(self, request: SeenRequest) -> Response:
         parts = urlsplit(request.path)
@@ -282,19 +273,6 @@ class Upstream:
             if self.gated:
                 await self._permits.acquire()
             yield f"data: event {number}\n\n".encode()
-
-
-@dataclass
-class Response:
-    """stream without length goes out chunked."""
-
-    status: int
-    body: bytes = b""
-    headers: list[tuple[str, str]] = field(default_factory=list)
-    kind: str = "application/json"
-    stream: AsyncIterator[bytes] | None = None
-    length: int | None = None
-    trailers: list[tuple[str, str]] = field(default_factory=list)
 
 
 async def _bulk(size: int) -> AsyncIterator[bytes]:
@@ -344,140 +322,3 @@ async def _write_http1(writer: asyncio.StreamWriter, method: str, response: Resp
             writer.write(f"0\r\n{trailers}\r\n".encode())
     await writer.drain()
     return True
-
-
-class _Http2:
-    """Enough of an HTTP/2 server: one task per stream, flow control respected."""
-
-    def __init__(
-        self, upstream: Upstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
-    ) -> None:
-        self._upstream = upstream
-        self._reader = reader
-        self._writer = writer
-        self._number = number
-        self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
-        self._open: dict[int, SeenRequest] = {}
-        self._window = asyncio.Condition()
-
-    async def serve(self) -> None:
-        self._h2.initiate_connection()
-        self._flush()
-        async with asyncio.TaskGroup() as group:
-            while data := await self._reader.read(_CHUNK):
-                for event in self._h2.receive_data(data):
-                    await self._event(event, group)
-                self._flush()
-                async with self._window:
-                    self._window.notify_all()
-
-    async def _event(self, event: Any, group: asyncio.TaskGroup) -> None:
-        if isinstance(event, h2.events.RequestReceived):
-            pairs = [
-                (name.decode() if isinstance(name, bytes) else name, _text(value))
-                for name, value in event.headers
-            ]
-            pseudo = dict(pair for pair in pairs if pair[0].startswith(":"))
-            request = SeenRequest(
-                pseudo[":method"],
-                pseudo[":path"],
-                [("host", pseudo[":authority"]), *(p for p in pairs if not p[0].startswith(":"))],
-                connection=self._number,
-                version="HTTP/2",
-            )
-            self._open[event.stream_id] = request
-            await self._upstream._note(request)
-        elif isinstance(event, h2.events.DataReceived):
-            request = self._open[event.stream_id]
-            request.size += len(event.data)
-            if len(request.body) < _CHUNK:
-                request.body += event.data
-            self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-        elif isinstance(event, h2.events.TrailersReceived):
-            pairs = [(f"trailer:{_text(name)}", _text(value)) for name, value in event.headers]
-            self._open[event.stream_id].headers += pairs
-        elif isinstance(event, h2.events.StreamEnded):
-            group.create_task(self._answer(event.stream_id, self._open[event.stream_id]))
-
-    async def _answer(self, stream: int, request: SeenRequest) -> None:
-        response = await self._upstream.respond(request)
-        headers = [(":status", str(response.status)), ("content-type", response.kind), *response.headers]
-        with contextlib.suppress(h2.connection.ProtocolError):
-            self._h2.send_headers(stream, headers)
-            if response.stream is None:
-                await self._data(stream, response.body)
-            else:
-                async for part in response.stream:
-                    await self._data(stream, part)
-            if response.trailers:
-                self._h2.send_headers(stream, response.trailers, end_stream=True)
-            else:
-                self._h2.end_stream(stream)
-            self._flush()
-
-    async def _data(self, stream: int, data: bytes) -> None:
-        while data:
-            async with self._window:
-                await self._window.wait_for(lambda: self._h2.local_flow_control_window(stream) > 0)
-            room = min(self._h2.local_flow_control_window(stream), self._h2.max_outbound_frame_size)
-            self._h2.send_data(stream, data[:room])
-            data = data[room:]
-            self._flush()
-            await self._writer.drain()
-
-    def _flush(self) -> None:
-        self._writer.write(self._h2.data_to_send())
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value
-
-
-def _certificate(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
-    signer: ec.EllipticCurvePrivateKey,
-    hosts: Sequence[str],
-    *,
-    ca: bool = False,
-    expired: bool = False,
-) -> x509.Certificate:
-    now = datetime.datetime.now(datetime.UTC)
-    until = now - datetime.timedelta(days=1) if expired else now + datetime.timedelta(days=7)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=30))
-        .not_valid_after(until)
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
-        )
-        .add_extension(_usage(ca=ca), critical=True)
-    )
-    if hosts:
-        builder = builder.add_extension(
-            x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False
-        )
-    return builder.sign(signer, hashes.SHA256())
-
-
-def _usage(*, ca: bool) -> x509.KeyUsage:
-    """Python's own TLS refuses an authority that does not say that it may sign certificates."""
-    others = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "crl_sign")
-    return x509.KeyUsage(
-        digital_signature=True, key_cert_sign=ca, encipher_only=False, decipher_only=False,
-        **dict.fromkeys(others, False),
-    )  # fmt: skip
-
-
-def _general_name(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
