@@ -2,8 +2,9 @@
 
 Which client reads what: curl `CURL_CA_BUNDLE`, OpenSSL and Go `SSL_CERT_FILE`, git `GIT_SSL_CAINFO`,
 requests `REQUESTS_CA_BUNDLE`, pip `PIP_CERT`, AWS `AWS_CA_BUNDLE`, cargo `CARGO_HTTP_CAINFO`, Deno
-`DENO_CERT`, Java the trust store named in `JAVA_TOOL_OPTIONS`. Each of these *replaces* the client's
-roots, so each gets the whole bundle. Node's `NODE_EXTRA_CA_CERTS` *adds* to them and takes the CA alone.
+`DENO_CERT`, gRPC `GRPC_DEFAULT_SSL_ROOTS_FILE_PATH`, Java the trust store named in `JAVA_TOOL_OPTIONS`.
+Each of these *replaces* the client's roots, so each gets the whole bundle. Node's `NODE_EXTRA_CA_CERTS`
+*adds* to them and takes the CA alone.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _BUNDLE_VARIABLES = (
     "AWS_CA_BUNDLE",
     "CARGO_HTTP_CAINFO",
     "DENO_CERT",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
 )
 
 # Loopback inside the container is the container's own business and never the proxy's.
@@ -83,6 +85,9 @@ def container_environment(
             # git otherwise asks libcurl for "any" method, which costs a refused request and fails on a body
             # that cannot be sent twice.
             ("http.proxyAuthMethod", "basic"),
+            # libcurl 7.88 (Debian 12's) can stop for ever in git's uploads over HTTP/2 when a window that it
+            # has used up is opened again.
+            ("http.version", "HTTP/1.1"),
             # The workspace may belong to another uid than the agent's (root in a container, a user outside).
             ("safe.directory", "/workspace"),
         ),

@@ -9,64 +9,42 @@ import asyncio
 import base64
 import os
 import subprocess
-import threading
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from support.upstream import Response, SeenRequest, Upstream
+from support.messages import Response, SeenRequest
+from support.threaded import ThreadedUpstream
+from support.upstream import Upstream
 
 API = "api.github.com"
 WEB = "github.com"
 
 
-class GitHub:
+class GitHub(ThreadedUpstream["GitHubUpstream"]):
     """Start with a directory for its files; `repo.git` there holds one commit. Stop with `close`."""
 
     def __init__(self, directory: Path, token: str) -> None:
+        upstream = GitHubUpstream(directory, token)
+        upstream.gated = True
+        super().__init__(upstream)
         self.token = token
-        _make_repository(directory)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self.upstream = self._call(self._start(directory))
 
     @property
     def ca_file(self) -> Path:
         return self.upstream.ca_file
 
-    def flags(self) -> list[str]:
-        """What `moat run` needs to reach and trust it."""
-        return [
-            *("--connect-to", self.upstream.connect_to(API), "--connect-to", self.upstream.connect_to(WEB)),
-            *("--upstream-ca", str(self.ca_file)),
-        ]
-
-    def permit(self) -> None:
-        """Let one server-sent event go."""
-        self._loop.call_soon_threadsafe(self.upstream.permit)
-
     def seen(self, path: str) -> list[SeenRequest]:
         return [request for request in self.upstream.requests if urlsplit(request.path).path == path]
 
-    def close(self) -> None:
-        self._call(self.upstream.stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
 
-    async def _start(self, directory: Path) -> Upstream:
-        upstream = _Service(directory, self.token)
-        upstream.gated = True
-        await upstream.start()
-        return upstream
+class GitHubUpstream(Upstream):
+    """`more` are the hosts that it plays besides."""
 
-    def _call(self, work):
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
-
-
-class _Service(Upstream):
-    def __init__(self, directory: Path, token: str) -> None:
-        super().__init__([API, WEB], expected=f"Bearer {token}", directory=directory)
+    def __init__(self, directory: Path, token: str, *, more: Sequence[str] = (), http2: bool = False) -> None:
+        _make_repository(directory)
+        hosts = [API, WEB, *more]
+        super().__init__(hosts, expected=f"Bearer {token}", http2=http2, directory=directory)
         self._basic = "Basic " + base64.b64encode(f"x-access-token:{token}".encode()).decode()
 
     async def respond(self, request: SeenRequest) -> Response:
@@ -89,9 +67,11 @@ class _Service(Upstream):
                 "PATH": os.environ["PATH"],
                 "GIT_PROJECT_ROOT": str(self.directory),
                 "GIT_HTTP_EXPORT_ALL": "1",
-                "GIT_CONFIG_COUNT": "1",
+                "GIT_CONFIG_COUNT": "2",
                 "GIT_CONFIG_KEY_0": "safe.directory",
                 "GIT_CONFIG_VALUE_0": "*",
+                "GIT_CONFIG_KEY_1": "http.receivepack",
+                "GIT_CONFIG_VALUE_1": "true",
                 "REQUEST_METHOD": request.method,
                 "PATH_INFO": path,
                 "QUERY_STRING": urlsplit(request.path).query,

@@ -23,7 +23,7 @@ def test_node_adds_the_ca_and_everyone_else_replaces_their_roots():
     assert env["NODE_EXTRA_CA_CERTS"] == CA_CERT
     assert env["NODE_USE_ENV_PROXY"] == "1"
     for name in ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "REQUESTS_CA_BUNDLE", "PIP_CERT",
-                 "AWS_CA_BUNDLE", "CARGO_HTTP_CAINFO"):  # fmt: skip
+                 "AWS_CA_BUNDLE", "CARGO_HTTP_CAINFO", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"):  # fmt: skip
         assert env[name] == CA_BUNDLE
     assert "trustStore=" in env["JAVA_TOOL_OPTIONS"]
     assert "JAVA_TOOL_OPTIONS" not in environment(java_store=False)
@@ -42,7 +42,12 @@ def test_git_settings_come_after_the_persons_own():
     settings = {
         env[f"GIT_CONFIG_KEY_{n}"]: env[f"GIT_CONFIG_VALUE_{n}"] for n in range(int(env["GIT_CONFIG_COUNT"]))
     }
-    assert settings == {"user.name": "me", "http.proxyAuthMethod": "basic", "safe.directory": "/workspace"}
+    assert settings == {
+        "user.name": "me",
+        "http.proxyAuthMethod": "basic",
+        "http.version": "HTTP/1.1",
+        "safe.directory": "/workspace",
+    }
 
 
 def test_trust_files_are_public_and_linked_from_the_systems_places():
