@@ -47,6 +47,7 @@ EXPECTED = {
     "node-fetch": TEXT,
     "node-https": TEXT,
     "node-websocket": "hello",
+    "node-without-flag": TEXT,
 }
 
 
@@ -75,6 +76,10 @@ def errand(request, tmp_path_factory, packages):
     workspace.mkdir()
     service.mkdir()
     shutil.copy(ERRAND, workspace)
+    # In `strict` they are served without being asked for.
+    (workspace / "agent.yaml").write_text(
+        "network: {transparent: true}\n" if policy == "permissive" else "{}\n"
+    )
     upstream = ThreadedUpstream(ClientUpstream(service, CANARY, KEY))
     moat = Moat(base / "home")
     try:
