@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from engine.granting import find_token as find_token
     from engine.granting import list_grants as list_grants
     from engine.granting import list_providers as list_providers
+    from engine.granting import provider_problems as provider_problems
     from engine.granting import revoke_grant as revoke_grant
     from engine.granting import save_grant as save_grant
     from engine.granting import save_ssh_grant as save_ssh_grant
@@ -104,8 +105,8 @@ _HOMES = {
         "timestamp",
     ),
     "engine.granting": (
-        "find_ssh", "find_token", "list_grants", "list_providers", "revoke_grant", "save_grant",
-        "save_ssh_grant",
+        "find_ssh", "find_token", "list_grants", "list_providers", "provider_problems", "revoke_grant",
+        "save_grant", "save_ssh_grant",
         "validate_token",
     ),
     "engine.grants": ("FoundToken",),

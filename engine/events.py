@@ -183,6 +183,7 @@ class ProviderInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     header: str
     sources: tuple[str, ...] = ()  # environment variables and commands tried, in order
     env: dict[str, str] = {}
+    origin: str = ""  # the person's own file that defines it; "" for a built-in one
 
 
 class GrantUse(msgspec.Struct, frozen=True):

@@ -12,34 +12,42 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.errors import CredentialError, GrantError, HomeError
+from engine.errors import ConfigError, CredentialError, GrantError, HomeError
 from engine.events import GrantInfo, GrantState, GrantUse, ProviderInfo, timestamp
 from engine.home import Home
 
 if TYPE_CHECKING:
-    from engine.credentials import Credential
-    from engine.grants import FoundToken, Provider
+    from engine.credentials import Credential, CredentialStore
+    from engine.grants import FoundToken, Provider, Providers
     from engine.ssh_agent import SshOffer
 
 _EXPIRING = timedelta(days=7)
 
 
 def list_providers(home: Home) -> list[ProviderInfo]:
-    """The provider table, by name."""
-    from engine.grants import builtin_providers
+    """What can be granted, by name: built in, and the person's own."""
+    from engine.grants import load_providers
 
-    return [_provider_info(item) for _, item in sorted(builtin_providers().items())]
+    return [_provider_info(item) for _, item in sorted(load_providers(home).rows.items())]
+
+
+def provider_problems(home: Home) -> tuple[ConfigError, ...]:
+    """Why files of the person's own providers are left out, one error each, with file and line."""
+    from engine.grants import load_providers
+
+    return load_providers(home).bad
 
 
 def list_grants(home: Home, profile: str | None = "") -> list[GrantInfo]:
     """What is stored in one profile, or in all for None. A file that cannot be read is listed as such."""
     from engine.credentials import CredentialStore, profiles
+    from engine.grants import load_providers
 
-    uses = _last_uses(home)
+    uses, known = _last_uses(home), load_providers(home)
     found: list[GrantInfo] = []
     for name in [profile] if profile is not None else ["", *profiles(home)]:
         store = CredentialStore(home, name)
-        found += [_grant_info(store, provider, uses) for provider in store.stored()]
+        found += [_grant_info(store, provider, uses, known) for provider in store.stored()]
         found += _ssh_grants(home, store.profile, uses)
     return found
 
@@ -48,7 +56,7 @@ def find_token(home: Home, provider: str) -> FoundToken | None:
     """Look where the provider's values usually are (environment, the service's own tool). Blocking."""
     from engine import grants
 
-    return grants.find_token(grants.provider(provider), os.environ)
+    return grants.find_token(grants.load_providers(home).get(provider), os.environ)
 
 
 async def validate_token(home: Home, provider: str, token: str) -> str:
@@ -58,7 +66,7 @@ async def validate_token(home: Home, provider: str, token: str) -> str:
     """
     from engine import grants
 
-    return await grants.validate(grants.provider(provider), token)
+    return await grants.validate(grants.load_providers(home).get(provider), token)
 
 
 def save_grant(
@@ -66,16 +74,16 @@ def save_grant(
 ) -> GrantInfo:
     """Encrypt and store `token`, replacing an older one whole. Raises GrantError for an unusable value."""
     from engine.credentials import Credential, CredentialStore
-    from engine.grants import check_token
-    from engine.grants import provider as known
+    from engine.grants import check_token, load_providers
 
-    item = known(provider)
+    known = load_providers(home)
+    item = known.get(provider)
     store = CredentialStore(home, profile)
     metadata = {key: value for key, value in (("source", source), ("account", account)) if value}
     store.put(
         Credential(provider=item.name, token=check_token(token), created_at=timestamp(), metadata=metadata)
     )
-    return _grant_info(store, item.name, _last_uses(home))
+    return _grant_info(store, item.name, _last_uses(home), known)
 
 
 async def find_ssh(home: Home, host: str) -> SshOffer:
@@ -126,22 +134,21 @@ def _provider_info(item: Provider) -> ProviderInfo:
         header=item.hosts[0].header if item.hosts else "",
         sources=item.source_names(),
         env=dict(item.env),
+        origin=item.origin,
     )
 
 
-def _grant_info(store: object, name: str, uses: dict[tuple[str, str], tuple[str, str]]) -> GrantInfo:
-    from engine.credentials import CredentialStore
-    from engine.grants import provider
-
-    assert isinstance(store, CredentialStore)
+def _grant_info(
+    store: CredentialStore, name: str, uses: dict[tuple[str, str], tuple[str, str]], known: Providers
+) -> GrantInfo:
     last_used_at, last_used_run = uses.get((store.profile, name), ("", ""))
     info = GrantInfo(
         provider=name, profile=store.profile, last_used_at=last_used_at, last_used_run=last_used_run
     )
     try:
-        item = _provider_info(provider(name))
+        item = _provider_info(known.get(name))
         info = msgspec.structs.replace(info, title=item.title, hosts=item.hosts, env=item.env)
-    except GrantError:
+    except (GrantError, ConfigError):
         pass  # stored by a newer Moat or by the Go one; still listed, so that it can be revoked
     try:
         credential = store.get(name)

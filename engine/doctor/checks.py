@@ -11,10 +11,18 @@ from engine.doctor.base_image import check_image
 from engine.doctor.docker_engine import check_engine
 from engine.doctor.gvisor import check_gvisor
 from engine.doctor.leftovers import FindLeftovers, check_leftovers, find_leftovers
-from engine.doctor.local_checks import KeyLocation, check_ca, check_clock, check_key, check_python
+from engine.doctor.local_checks import (
+    KeyLocation,
+    check_ca,
+    check_clock,
+    check_key,
+    check_providers,
+    check_python,
+)
 from engine.doctor.machine import Machine
 from engine.doctor.results import CheckResult, CheckState
 from engine.errors import MoatError, UsageError
+from engine.grants import load_providers
 from engine.home import Home
 
 Check = Callable[[], Awaitable[CheckResult]]
@@ -27,6 +35,7 @@ CHECKS = {
     "keychain": ("Keychain", 15.0),
     "clock": ("Clock", 15.0),
     "ca": ("Certificate authority", 10.0),
+    "providers": ("Own providers", 10.0),
     "leftovers": ("Leftovers of dead runs", 20.0),
 }  # name: title, seconds it may take
 
@@ -68,6 +77,7 @@ def _bind(
         "keychain": lambda: in_thread(lambda: check_key(locate)),
         "clock": lambda: check_clock(machine, home),
         "ca": lambda: in_thread(lambda: check_ca(home, datetime.now(UTC))),
+        "providers": lambda: in_thread(lambda: check_providers(lambda: load_providers(home).bad)),
         "leftovers": lambda: check_leftovers(home, find),
     }
 

@@ -1,4 +1,4 @@
-"""The checks that need no Docker: Python, the clock, the encryption key, the certificate authority."""
+"""The checks that need no Docker: Python, clock, encryption key, certificate authority, own providers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import platform
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,7 @@ from cryptography import x509
 from engine.doctor.docker_engine import EngineTrouble, ask_engine
 from engine.doctor.machine import Machine
 from engine.doctor.results import CheckResult, CheckState
-from engine.errors import MoatError
+from engine.errors import ConfigError, MoatError
 from engine.home import Home
 
 MIN_PYTHON = (3, 12)
@@ -143,6 +143,20 @@ def check_ca(home: Home, now: datetime) -> CheckResult:
             f"{renew} Whoever read the key can pose as any host.",
         )
     return _ca(CheckState.OK, f"valid until {until:%Y-%m-%d}")
+
+
+def check_providers(problems: Callable[[], Sequence[ConfigError]]) -> CheckResult:
+    """The person's own providers: one file with a mistake disables itself only, so it is a warning."""
+    found = problems()
+    if not found:
+        return CheckResult("providers", "Own providers", CheckState.OK, "no file with a mistake")
+    return CheckResult(
+        "providers",
+        "Own providers",
+        CheckState.WARN,
+        "; ".join(error.what for error in found),
+        found[0].remedy or "Correct the file; until then nothing that it defines can be granted.",
+    )
 
 
 def _clock(state: CheckState, message: str, remedy: str = "") -> CheckResult:

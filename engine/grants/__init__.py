@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from engine.grants.finding import FoundToken, find_token
+from engine.grants.providers import Providers, load_providers
 from engine.grants.table import (
     HostRule,
     Provider,
@@ -10,7 +11,6 @@ from engine.grants.table import (
     Validation,
     builtin_providers,
     load_table,
-    provider,
     render_header,
 )
 from engine.grants.tokens import check_token
@@ -22,13 +22,14 @@ __all__ = [
     "FoundToken",
     "HostRule",
     "Provider",
+    "Providers",
     "Source",
     "Validation",
     "builtin_providers",
     "check_token",
     "find_token",
+    "load_providers",
     "load_table",
-    "provider",
     "render_header",
     "validate",
 ]

@@ -8,7 +8,6 @@ placeholder that is not plain text.
 from __future__ import annotations
 
 import base64
-import difflib
 import functools
 import re
 from pathlib import Path
@@ -16,9 +15,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from engine.config.environment import env_problem
 from engine.config.hosts import parse_host_pattern
-from engine.errors import ConfigError, GrantError, UnknownProvider, UsageError
-from engine.grants.tokens import check_token
+from engine.errors import ConfigError, UsageError
+from engine.grants.tokens import check_token, is_placeholder
 
 _TABLE = Path(__file__).with_name("providers.yaml")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -35,7 +35,7 @@ _NOT_FOR_CREDENTIALS = frozenset(
     )
 )  # fmt: skip
 # Promised by the seeds, delivered by code of their own and not by this table.
-_LATER = {"aws": "AWS", "ssh": "SSH", "npm": "npm"}
+LATER = {"aws": "AWS", "ssh": "SSH", "npm": "npm"}
 
 
 class HostRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,14 +69,20 @@ class Validation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """env: variable -> placeholder that the container gets."""
+    """env: variable -> placeholder that the container gets.
+
+    shares: built-in providers whose hosts a person's own one covers too, on purpose.
+    name, origin (the file that it is from, "" for built in): set by whoever reads a table, never in one.
+    """
 
     title: str
     hosts: tuple[HostRule, ...]
     env: dict[str, str] = {}
     sources: tuple[Source, ...] = ()
     validation: Validation | None = None
+    shares: tuple[str, ...] = ()
     name: str = ""
+    origin: str = ""
 
     def source_names(self) -> tuple[str, ...]:
         """For people: `GITHUB_TOKEN`, `gh auth token`, in the order they are tried."""
@@ -89,24 +95,6 @@ def builtin_providers() -> dict[str, Provider]:
     return load_table(_TABLE)
 
 
-def provider(name: str) -> Provider:
-    """Raises UnknownProvider naming the nearest, or GrantError for one that comes in a later version."""
-    table = builtin_providers()
-    if found := table.get(name):
-        return found
-    if title := _LATER.get(name.partition(":")[0]):
-        raise GrantError(
-            f"the grant {name[:60]!r} is not supported yet by this version of Moat",
-            remedy=f"Leave {title} out for now.",
-        )
-    close = difflib.get_close_matches(name.lower(), [*table, *_LATER], n=1, cutoff=0.5)
-    known = f"The known ones are: {', '.join(sorted(table))}."
-    raise UnknownProvider(
-        f"there is no provider {name[:60]!r}",
-        remedy=f"Did you mean {close[0]!r}? {known}" if close else known,
-    )
-
-
 def load_table(file: Path) -> dict[str, Provider]:
     """The table in `file`. Raises ConfigError naming provider and reason."""
     try:
@@ -114,8 +102,8 @@ def load_table(file: Path) -> dict[str, Provider]:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ConfigError(f"not a provider table: {error}", file=file) from None
     for name, row in rows.items():
-        if problem := _problem(name, row):
-            raise ConfigError(f"{name}: {problem}", file=file, key=name)
+        if found := flaw(name, row):
+            raise ConfigError(f"{name}: {found.text}", file=file, key=name)
     return {name: msgspec.structs.replace(row, name=name) for name, row in rows.items()}
 
 
@@ -132,40 +120,65 @@ def render_header(rule: HostRule, token: str) -> str:
     return before + value + after
 
 
-def _problem(name: str, row: Provider) -> str:
-    """What is wrong with a row, "" when nothing is."""
-    if not _NAME.fullmatch(name) or row.name:
-        return "expected a name of lower-case letters, digits and -, as the key only"
+class Flaw(msgspec.Struct, frozen=True):
+    """path: where in the row, e.g. `hosts[0]`; "" for the row itself."""
+
+    path: str
+    text: str
+
+
+def flaw(name: str, row: Provider) -> Flaw | None:
+    """What is wrong with a row of any table; None when nothing is."""
+    if not _NAME.fullmatch(name) or row.name or row.origin:
+        return Flaw("", "expected a name of lower-case letters, digits and -, as the key only")
+    if not row.title.strip() or not row.title.isprintable() or len(row.title) > 60:
+        return Flaw("title", "expected a title of at most 60 printable characters")
     if not row.hosts:
-        return "expected at least one host"
-    for rule in row.hosts:
-        try:
-            plain = str(parse_host_pattern(rule.pattern)) == rule.pattern and ":" not in rule.pattern
-        except UsageError as error:
-            return error.what
-        if not plain:
-            return f"{rule.pattern}: expected a lower-case host name without a port"
-        if not rule.ports or not all(0 < port < 65536 for port in rule.ports):
-            return f"{rule.pattern}: expected ports from 1 to 65535"
-        if not _HEADER.fullmatch(rule.header) or rule.header.lower() in _NOT_FOR_CREDENTIALS:
-            return f"{rule.pattern}: the header {rule.header!r} cannot carry a credential"
-        if not _FORMAT.fullmatch(rule.format):
-            return f"{rule.pattern}: expected a format with one {{token}} or {{basic:USER}}"
+        return Flaw("hosts", "expected at least one host")
+    for index, rule in enumerate(row.hosts):
+        if text := _host_flaw(rule):
+            return Flaw(f"hosts[{index}]", text)
     for variable, placeholder in row.env.items():
+        text = f"env {variable[:40]!r}: expected a variable and a placeholder without spaces"
         if not _VARIABLE.fullmatch(variable) or not _PLAIN.fullmatch(placeholder):
-            return f"env {variable!r}: expected a variable and a placeholder without spaces"
-    for source in row.sources:
+            return Flaw("env", text)
+        if problem := env_problem(variable, placeholder):
+            return Flaw("env", problem[0])
+        if not is_placeholder(placeholder):  # what nobody could take for a value, nor find by chance
+            return Flaw("env", f"{variable}: expected a placeholder that contains moat-proxy-injected")
+    for index, source in enumerate(row.sources):
         if bool(source.env) == bool(source.command) or (source.env and not _VARIABLE.fullmatch(source.env)):
-            return "expected each source to have either env or command"
+            return Flaw(f"sources[{index}]", "expected each source to have either env or command")
     if row.validation and not rule_for(row, row.validation.url):
-        return "expected the validation request to go to a host and port of the grant over https"
+        return Flaw(
+            "validation", "expected the validation request to go to a host and port of the grant over https"
+        )
+    return None
+
+
+def _host_flaw(rule: HostRule) -> str:
+    try:
+        plain = str(parse_host_pattern(rule.pattern)) == rule.pattern and ":" not in rule.pattern
+    except UsageError as error:
+        return error.what
+    if not plain:
+        return f"{rule.pattern}: expected a lower-case host name without a port"
+    if not rule.ports or not all(0 < port < 65536 for port in rule.ports):
+        return f"{rule.pattern}: expected ports from 1 to 65535"
+    if not _HEADER.fullmatch(rule.header) or rule.header.lower() in _NOT_FOR_CREDENTIALS:
+        return f"{rule.pattern}: the header {rule.header!r} cannot carry a credential"
+    if not _FORMAT.fullmatch(rule.format):
+        return f"{rule.pattern}: expected a format with one {{token}} or {{basic:USER}}"
     return ""
 
 
 def rule_for(row: Provider, url: str) -> HostRule | None:
     """The first rule of `row` that covers an https URL of ours (agents' requests are judged in the proxy)."""
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or 443
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 443
+    except ValueError:
+        return None
     if parts.scheme != "https" or parts.username is not None:
         return None
     for rule in row.hosts:

@@ -29,9 +29,14 @@ def check_token(text: str) -> str:
             "the credential holds a space, a control character or a letter outside ASCII",
             remedy="Copy it again, alone and on one line.",
         )
-    if _PLACEHOLDER.search(token):
+    if is_placeholder(token):
         raise GrantError(
             "this is the placeholder that Moat gives to containers, not a credential",
             remedy="Get the real value from the service.",
         )
     return token
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether it says of itself that it only stands for a credential, in whatever form."""
+    return _PLACEHOLDER.search(text) is not None

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from engine.credentials import Credential, CredentialStore
 from engine.errors import CredentialMissing
-from engine.grants import Provider, provider, render_header
+from engine.grants import Provider, Providers, render_header
 from engine.proxy import HostRule, Injection
 from engine.run.ssh_delivery import SshAccess
 from engine.secrets import Resolved
@@ -45,13 +45,13 @@ class Granted:
         return f"Granted({', '.join(injection.grant for injection in self.injections)})"
 
 
-def open_grants(store: CredentialStore, names: Iterable[str]) -> Granted:
-    """Load each named grant. Raises UnknownProvider, CredentialMissing, or what the store raises."""
+def open_grants(store: CredentialStore, names: Iterable[str], known: Providers) -> Granted:
+    """Load each named grant. Raises what `known` raises, CredentialMissing, or what the store raises."""
     providers: list[Provider] = []
     injections: list[Injection] = []
     stale: list[str] = []
     for name in names:
-        item = provider(name)
+        item = known.get(name)
         if not store.exists(item.name):
             raise CredentialMissing(
                 f"there is no credential for the grant {name!r}" + _in_profile(store.profile),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from engine.config.policies import ASK
 from engine.credentials import CredentialStore, KeySource
 from engine.events import RunInfo
+from engine.grants import load_providers
 from engine.home import Home
 from engine.run.approval import approve
 from engine.run.injections import Granted, open_grants
@@ -35,7 +36,10 @@ async def prepare(
     ssh = tuple(name for name in spec.grants if name.startswith(PREFIX))
     others = tuple(name for name in spec.grants if name not in ssh)
     granted, signer = await asyncio.to_thread(
-        lambda: (open_grants(CredentialStore(home, spec.profile, keys), others), load_signer(home, keys))
+        lambda: (
+            open_grants(CredentialStore(home, spec.profile, keys), others, load_providers(home)),
+            load_signer(home, keys),
+        )
     )
     granted.ssh = await open_ssh(home, spec.profile, ssh) if ssh else None
     unasked = approve(

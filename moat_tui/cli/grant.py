@@ -120,17 +120,26 @@ def show(said: Invocation, provider: str, profile: str, as_json: bool) -> int:
 @options.as_json
 @click.pass_obj
 def providers(said: Invocation, as_json: bool) -> int:
-    """List the providers a credential can be stored for, and where each is looked for first."""
+    """List the providers a credential can be stored for, and where each is looked for first.
+
+    Your own are the files ~/.moat/providers/*.yaml; one with a mistake is named and left out.
+    """
     table = engine.list_providers(said.home)
+    for problem in engine.provider_problems(said.home):
+        say(f"left out: {problem}")
     if as_json:
         output.write(output.json_page(table))
         return OK
     width = output.terminal_width()
-    columns = output.Columns("PROVIDER", "SOURCES", "HOSTS", "TITLE", width=width)
-    output.write(
-        columns.render([(p.name, ", ".join(p.sources) or "-", ", ".join(p.hosts), p.title) for p in table])
-    )
+    columns = output.Columns("PROVIDER", "FROM", "SOURCES", "HOSTS", "TITLE", width=width)
+    output.write(columns.render([_provider_row(provider) for provider in table]))
     return OK
+
+
+def _provider_row(provider: engine.ProviderInfo) -> tuple[str, ...]:
+    origin = "providers/" + provider.origin.rpartition("/")[2] if provider.origin else "built in"
+    sources, hosts = ", ".join(provider.sources) or "-", ", ".join(provider.hosts)
+    return provider.name, origin, sources, hosts, provider.title
 
 
 @click.command(cls=NoValueCommand, short_help="Forget a stored credential.")
@@ -168,6 +177,9 @@ def known(home: engine.Home, name: str) -> engine.ProviderInfo:
         check_name(name)
     from difflib import get_close_matches
 
+    for problem in engine.provider_problems(home):
+        if name and problem.key == name:
+            raise problem
     near = get_close_matches(name, table, n=1)
     raise engine.UsageError(
         f"there is no provider {name!r}" if name else "no provider is named",

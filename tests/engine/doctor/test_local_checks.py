@@ -20,6 +20,8 @@ from engine.doctor.local_checks import (
     parse_time,
 )
 from engine.doctor.results import CheckState
+from engine.grants import load_providers
+from engine.home import Home
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -151,3 +153,11 @@ async def test_a_home_that_may_not_be_looked_into_leaves_the_clock_to_other_witn
 
     monkeypatch.setattr(local_checks, "_witnesses", lambda machine, home: (Hidden(),))
     assert (await check_clock(machine, home)).state is CheckState.OK
+
+
+def test_a_mistake_in_ones_own_providers_is_a_warning_that_names_the_file(tmp_path):
+    home = Home(tmp_path / "home")
+    assert check_providers(lambda: load_providers(home).bad).state is CheckState.OK
+    home.write(home.providers / "a.yaml", b"a: 1\n")
+    found = check_providers(lambda: load_providers(home).bad)
+    assert (found.state, "a.yaml:1" in found.message) == (CheckState.WARN, True)

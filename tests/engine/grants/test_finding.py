@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from engine.errors import GrantError
-from engine.grants import FoundToken, builtin_providers, check_token, find_token, provider
+from engine.grants import FoundToken, Providers, builtin_providers, check_token, find_token
+
+provider = Providers(builtin_providers()).get
 
 CANARY = "canary-c0de-secret-value"
 

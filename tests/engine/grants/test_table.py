@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError, GrantError, UnknownProvider
-from engine.grants import HostRule, Provider, builtin_providers, load_table, provider, render_header
+from engine.grants import HostRule, Provider, Providers, builtin_providers, load_table, render_header
+
+provider = Providers(builtin_providers()).get
 
 # grant | hosts | header and how T is sent | host-side sources (formats.md, "HTTP grants")
 GRANTS = """
@@ -148,6 +150,8 @@ def test_a_row_of_ones_own(tmp_path: Path) -> None:
         ("format:", "ports: [0], format:", "expected ports"),
         ("title: Thing", "title: Thing\n  env: {1A: x}", "env"),
         ("title: Thing", "title: Thing\n  env: {A: 'x y'}", "env"),
+        ("title: Thing", "title: Thing\n  env: {A: dummy}", "that contains moat-proxy-injected"),
+        ("title: Thing", "title: Thing\n  env: {NO_PROXY: moat-proxy-injected}", "reserved"),
         ("title: Thing", "title: Thing\n  sources: [{}]", "either env or command"),
         ("title: Thing", "title: Thing\n  sources: [{env: A, command: [b]}]", "either env or command"),
         (

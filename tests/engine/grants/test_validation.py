@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from engine.errors import GrantError
-from engine.grants import HostRule, Provider, Validation, provider, validate
+from engine.grants import HostRule, Provider, Validation, builtin_providers, validate
 
 CANARY = "canary-a11d-secret-value"
 
@@ -185,7 +185,7 @@ async def test_an_unusable_token_is_not_sent(service: Service) -> None:
 
 
 async def test_a_provider_without_a_request_takes_any_token() -> None:
-    assert await validate(provider("claude"), CANARY) == ""
+    assert await validate(builtin_providers()["claude"], CANARY) == ""
 
 
 async def test_the_hosts_proxy_is_asked_for_a_tunnel(

@@ -6,7 +6,7 @@ import pytest
 
 from engine.config import AgentConfig
 from engine.credentials import Credential
-from engine.grants import provider
+from engine.grants import builtin_providers
 from engine.run.injections import Granted, injection
 from engine.run.request import RunRequest
 from engine.run.spec import settle
@@ -18,7 +18,7 @@ CANARY = "ghp_canary0123456789012345678901234567"
 def things(tmp_path):
     from engine.home import Home
 
-    github = provider("github")
+    github = builtin_providers()["github"]
     one = injection(github, Credential(provider="github", token=CANARY, created_at="2026-01-01T00:00:00Z"))
     (tmp_path / "ws").mkdir()
     request = RunRequest(workspace=str(tmp_path / "ws"), command=("x",), env={"TOKEN": CANARY})

@@ -288,7 +288,8 @@ def test_nothing_stored_is_a_hint(moat, fake, capsys):
 def test_providers(moat, stored, capsys):
     assert moat("grant", "providers") == 0
     assert (
-        "github    GITHUB_TOKEN, GH_TOKEN, gh auth token  api.github.com  GitHub\n" in capsys.readouterr().out
+        "github    built in  GITHUB_TOKEN, GH_TOKEN, gh auth token  api.github.com  GitHub\n"
+        in capsys.readouterr().out
     )
     assert moat("grant", "providers", "--json") == 0
     assert msgspec.json.decode(capsys.readouterr().out)[0]["header"] == "Authorization"
