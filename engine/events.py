@@ -47,7 +47,7 @@ class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     runtime: str = "docker"
     sandbox: str = ""  # "gvisor" or "standard"
     policy: str = "permissive"
-    grants: tuple[str, ...] = ()
+    grants: tuple[str, ...] = ()  # with scope and limits, e.g. github:ro;max_requests=100
     profile: str = ""
     interactive: bool = False
     keep: bool = False
@@ -66,6 +66,17 @@ class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     without_grants: tuple[str, ...] = ()
     connect_to: tuple[str, ...] = ()
     upstream_ca: str = ""
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Whose credentials it was given, without scopes and limits: github, ssh:HOST."""
+        return tuple(grant_provider(grant) for grant in self.grants)
+
+
+def grant_provider(grant: str) -> str:
+    """`github` of `github:ro;methods=GET`; the colon of `ssh:HOST` is part of the name."""
+    name = grant.partition(";")[0]
+    return name if name.startswith("ssh:") else name.partition(":")[0]
 
 
 class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -167,6 +178,7 @@ class GrantInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str = ""  # where the value came from, e.g. "GITHUB_TOKEN", "gh auth token", "prompt"
     account: str = ""  # what the service said when the value was validated
     env: dict[str, str] = {}  # variable -> placeholder that a run gets
+    scopes: tuple[str, ...] = ()
     created_at: str = ""
     expires_at: str = ""
     last_used_at: str = ""
@@ -183,6 +195,7 @@ class ProviderInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     header: str
     sources: tuple[str, ...] = ()  # environment variables and commands tried, in order
     env: dict[str, str] = {}
+    scopes: tuple[str, ...] = ()  # names that can follow a colon: github:ro
     origin: str = ""  # the person's own file that defines it; "" for a built-in one
 
 

@@ -134,6 +134,7 @@ def _provider_info(item: Provider) -> ProviderInfo:
         header=item.hosts[0].header if item.hosts else "",
         sources=item.source_names(),
         env=dict(item.env),
+        scopes=tuple(item.scopes),
         origin=item.origin,
     )
 
@@ -147,7 +148,9 @@ def _grant_info(
     )
     try:
         item = _provider_info(known.get(name))
-        info = msgspec.structs.replace(info, title=item.title, hosts=item.hosts, env=item.env)
+        info = msgspec.structs.replace(
+            info, title=item.title, hosts=item.hosts, env=item.env, scopes=item.scopes
+        )
     except (GrantError, ConfigError):
         pass  # stored by a newer Moat or by the Go one; still listed, so that it can be revoked
     try:

@@ -3,6 +3,7 @@
 from engine.config.agent_config import AgentConfig, ContainerConfig, LoadedConfig, NetworkConfig
 from engine.config.agent_file import FILE_NAMES, load_agent_config
 from engine.config.environment import check_env, parse_env_pair
+from engine.config.grant_limits import GrantWish, Limits, Scope, ScopeRule, parse_grant
 from engine.config.hosts import HostPattern, parse_host_pattern
 from engine.config.places import WORKSPACE, Mount, check_workspace, parse_mount
 from engine.config.policies import POLICIES, is_isolated
@@ -14,17 +15,22 @@ __all__ = [
     "WORKSPACE",
     "AgentConfig",
     "ContainerConfig",
+    "GrantWish",
     "HostPattern",
     "HostRules",
+    "Limits",
     "LoadedConfig",
     "Mount",
     "NetworkConfig",
     "RequestRule",
+    "Scope",
+    "ScopeRule",
     "check_env",
     "check_workspace",
     "is_isolated",
     "load_agent_config",
     "parse_env_pair",
+    "parse_grant",
     "parse_host_pattern",
     "parse_mount",
 ]

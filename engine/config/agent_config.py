@@ -35,6 +35,7 @@ class AgentConfig(msgspec.Struct, frozen=True):
     """sandbox: False turns gVisor off, True asks for it, None leaves it to the platform.
 
     command: exec form; a single line in the file became `sh -c LINE`.
+    grants: as engine.config.grant_limits spells them.
     """
 
     name: str = ""

@@ -3,7 +3,7 @@
 name, agent, version, image      text
 runtime                          docker
 command                          a list (run as it is) or one line (run by `sh -c`)
-grants                           list of provider names
+grants                           list of provider names, scopes, or of {name, methods, paths, …}
 env                              mapping of variable to text or number
 secrets                          mapping of variable to op://…, ssm://… or env://…
 mounts                           list of SRC:DST[:ro|rw], or of {source, target, mode}
@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.config.agent_config import AgentConfig, ContainerConfig, LoadedConfig, NetworkConfig
+from engine.config.agent_grants import read_grants
 from engine.config.environment import env_problem
 from engine.config.hosts import host_patterns
 from engine.config.places import Mount, build_mount, parse_mount
@@ -44,7 +45,6 @@ _KEYS = (
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
-_GRANT = re.compile(r"[a-z0-9][a-z0-9-]*(:[A-Za-z0-9][A-Za-z0-9._-]*)?")
 _RUNTIMES = ("docker", "apple", "bubblewrap")
 
 
@@ -96,7 +96,7 @@ def _read(keys: dict[str, Value], workspace: Path, forbidden: Sequence[Path] | N
             case "command":
                 found[key] = _command(value)
             case "grants":
-                found[key] = _grants(value)
+                found[key] = read_grants(value)
             case "env":
                 found[key] = _env(value)
             case "secrets":
@@ -140,16 +140,6 @@ def _command(value: Value) -> tuple[str, ...]:
     if not line.strip():
         raise value.wrong("a list of words, or text for sh -c")
     return ("sh", "-c", line)
-
-
-def _grants(value: Value) -> tuple[str, ...]:
-    grants: list[str] = []
-    for item in value.items("provider names"):
-        name = item.matching(_GRANT, "a provider name such as github")
-        if name in grants:
-            raise item.refused(f"expected each grant once, found {shown(name)} again")
-        grants.append(name)
-    return tuple(grants)
 
 
 def _env(value: Value) -> dict[str, str]:

@@ -58,12 +58,12 @@ def parse_rule(text: str) -> RequestRule:
     verb, methods, path = match[1], match[2] or "*", match[3] or "/**"
     if not _METHODS.fullmatch(methods):
         raise UsageError(f"expected a method in capitals, or *, found {shown(methods)}", remedy=_REMEDY)
-    if problem := _path_problem(path):
+    if problem := path_problem(path):
         raise UsageError(f"{problem}, found {shown(path)}", remedy=_REMEDY)
     return RequestRule(verb == "allow", () if methods == "*" else tuple(methods.split(",")), path)
 
 
-def _path_problem(path: str) -> str:
+def path_problem(path: str) -> str:
     """A path that no request could have would make a rule that never holds, and nobody would know."""
     if not path.startswith("/"):
         return "expected a path that begins with /"

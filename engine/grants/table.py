@@ -16,12 +16,14 @@ from urllib.parse import urlsplit
 import msgspec
 
 from engine.config.environment import env_problem
+from engine.config.grant_limits import Limits, Scope
 from engine.config.hosts import parse_host_pattern
 from engine.errors import ConfigError, UsageError
 from engine.grants.tokens import check_token, is_placeholder
 
 _TABLE = Path(__file__).with_name("providers.yaml")
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")  # short and plain: nothing that could be a credential
+_SCOPE = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _HEADER = re.compile(r"[A-Za-z0-9-]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORMAT = re.compile(r"[ -z]*\{(?:token|basic:([!-9;-z]+))\}[ -z]*")  # printable, one brace pair
@@ -71,6 +73,7 @@ class Validation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """env: variable -> placeholder that the container gets.
 
+    scopes: name -> what `PROVIDER:NAME` lets through. limits: of every grant of it.
     shares: built-in providers whose hosts a person's own one covers too, on purpose.
     name, origin (the file that it is from, "" for built in): set by whoever reads a table, never in one.
     """
@@ -80,6 +83,8 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     env: dict[str, str] = {}
     sources: tuple[Source, ...] = ()
     validation: Validation | None = None
+    scopes: dict[str, Scope] = {}
+    limits: Limits = Limits()
     shares: tuple[str, ...] = ()
     name: str = ""
     origin: str = ""
@@ -130,7 +135,7 @@ class Flaw(msgspec.Struct, frozen=True):
 def flaw(name: str, row: Provider) -> Flaw | None:
     """What is wrong with a row of any table; None when nothing is."""
     if not _NAME.fullmatch(name) or row.name or row.origin:
-        return Flaw("", "expected a name of lower-case letters, digits and -, as the key only")
+        return Flaw("", "expected a name of at most 20 lower-case letters, digits and -, as the key only")
     if not row.title.strip() or not row.title.isprintable() or len(row.title) > 60:
         return Flaw("title", "expected a title of at most 60 printable characters")
     if not row.hosts:
@@ -153,6 +158,28 @@ def flaw(name: str, row: Provider) -> Flaw | None:
         return Flaw(
             "validation", "expected the validation request to go to a host and port of the grant over https"
         )
+    return _limit_flaw(row)
+
+
+def _limit_flaw(row: Provider) -> Flaw | None:
+    try:
+        row.limits.check()
+    except UsageError as error:
+        return Flaw("limits", error.what)
+    patterns = [rule.pattern for rule in row.hosts]
+    for name, scope in row.scopes.items():
+        where = f"scopes.{name}"
+        if not _SCOPE.fullmatch(name) or not scope.allow:
+            return Flaw("scopes", "expected a name of lower-case letters for each scope, and what it allows")
+        for rule in scope.allow:
+            if rule.host not in patterns:
+                return Flaw(where, f"expected one of the hosts above, found {rule.host[:60]!r}")
+            if not rule.methods or not rule.paths:
+                return Flaw(where, "expected methods and paths")
+            try:
+                Limits(rule.methods, rule.paths).check()
+            except UsageError as error:
+                return Flaw(where, error.what)
     return None
 
 

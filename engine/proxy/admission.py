@@ -20,6 +20,7 @@ from engine.proxy.decision import Decision, GrantRule, RequestHead
 from engine.proxy.exchange import Exchange
 from engine.proxy.holding import Holding
 from engine.proxy.inject import HeaderList, forwardable, inject, strip_placeholders, wants_upgrade
+from engine.proxy.limits import LimitKeeper
 from engine.proxy.mask import Masker
 from engine.proxy.needles import Needles
 from engine.proxy.open_requests import OpenRequests
@@ -48,6 +49,7 @@ class Admission:
         self._credentials = f"moat:{spec.token}".encode("ascii")
         self._recorder = recorder
         self._open = OpenRequests(recorder)
+        self._limits = LimitKeeper(spec.injections)
         self.policy = Policy.of(spec)
         rules = [rule for injection in spec.injections for rule in injection.rules]
         self._header_names = frozenset(rule.header.lower() for rule in rules)
@@ -72,6 +74,7 @@ class Admission:
                 exchange.sent(head.headers)
                 return held
             decision = held
+        decision = self._within_limits(decision, head)
         exchange.decision = decision
         if not decision.allowed:
             await self.refused(exchange, decision)
@@ -125,6 +128,17 @@ class Admission:
             status, name, message, remedy = APPROVAL_NOT_RECORDED
             return failure(status, name, destination.host, message, remedy)
         return Decision(True, destination, rule=settled.rule)
+
+    def _within_limits(self, decision: Decision, head: RequestHead) -> Decision:
+        """Deny what the grant was not given for. What it was given for counts from here on."""
+        if not decision.allowed or decision.grant is None or decision.destination is None:
+            return decision
+        place = decision.destination
+        outside = self._limits.judge(decision.grant.grant, place, head.method, head.path, head.headers)
+        if outside is None:
+            return decision
+        rule, message, remedy = outside.rule, outside.message, outside.remedy
+        return Decision(False, place, status=outside.status, rule=rule, message=message, remedy=remedy)
 
     async def _attach(
         self, rule: GrantRule, decision: Decision, fields: HeaderList, exchange: Exchange

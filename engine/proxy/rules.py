@@ -74,7 +74,7 @@ class Rules:
             seen = readings(path)
         except AmbiguousPath as error:
             raise Ambiguous(f"Its path holds {error}, which servers read differently.") from None
-        methods = [method, *_overrides(headers)]
+        methods = [method, *overrides(headers)]
         found = [_first(rulings, each, reading) for each in methods for reading in seen]
         if len({None if ruling is None else ruling.allow for ruling in found}) > 1:
             raise Ambiguous("Its path or method can be read in several ways, and the rules differ on them.")
@@ -99,7 +99,8 @@ def _first(rulings: list[Ruling], method: str, reading: Reading) -> Ruling | Non
     return next((ruling for ruling in rulings if ruling.holds(method, reading)), None)
 
 
-def _overrides(headers: Headers) -> list[str]:
+def overrides(headers: Headers) -> list[str]:
+    """The methods that a server might act on instead."""
     return [value.decode("latin-1").strip().upper() for name, value in headers if name.lower() in _OVERRIDES]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.config.grant_limits import Limits, Scope
 from engine.config.policies import PERMISSIVE, POLICIES
 from engine.config.rules import HostRules
 from engine.errors import ProxyError
@@ -32,6 +33,7 @@ class Injection(msgspec.Struct, frozen=True):
     values: the rendered header value of each rule, in the rules' order.
     placeholders: the values its environment variables have inside the container.
     secrets: the raw values to blot out of everything recorded (`values` are blotted out anyway).
+    scope_name, scope: the named scope, if the grant is narrowed to one. limits: each must hold.
     """
 
     grant: str
@@ -39,6 +41,13 @@ class Injection(msgspec.Struct, frozen=True):
     values: tuple[str, ...]
     placeholders: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    scope_name: str = ""
+    scope: Scope | None = None
+    limits: tuple[Limits, ...] = ()
+
+    @property
+    def title(self) -> str:
+        return f"{self.grant}:{self.scope_name}" if self.scope_name else self.grant
 
     def __repr__(self) -> str:
         return f"Injection(grant={self.grant!r}, rules={self.rules!r}, placeholders={self.placeholders!r})"

@@ -8,15 +8,16 @@ are asked, and headless, where whoever wrote the script named the workspace, eac
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from difflib import SequenceMatcher
 from pathlib import Path
 
 import msgspec
 
-from engine.config import WORKSPACE, AgentConfig, RequestRule
+from engine.config import WORKSPACE, AgentConfig, RequestRule, parse_grant
 from engine.config.policies import ASK, PERMISSIVE, STRICT
-from engine.errors import ApprovalNeeded
+from engine.errors import ApprovalNeeded, UsageError
 from engine.home import Home
 
 
@@ -24,7 +25,7 @@ class Asks(msgspec.Struct, frozen=True):
     """The part of agent.yaml that reaches out of the container, in a comparable form."""
 
     workspace: str
-    grants: tuple[str, ...] = ()
+    grants: tuple[str, ...] = ()  # as engine.config.grant_limits spells them
     mounts: tuple[str, ...] = ()  # "SRC:DST:ro|rw"
     strict: bool = False
     ask: bool = False
@@ -64,7 +65,7 @@ def widened(before: Asks, now: Asks, *, isolated: bool = False) -> tuple[str, ..
 
     isolated: whether this run's own policy, however it came about, lets through only what is named.
     """
-    wishes = [f"grant {grant}" for grant in now.grants if grant not in before.grants]
+    wishes = [f"grant {grant}" for grant in now.grants if not _covered(grant, before.grants)]
     wishes += [f"secret {secret}" for secret in now.secrets if secret not in before.secrets]
     # A mount that was writable covers its read-only form.
     covered = {*before.mounts, *(mount.removesuffix(":rw") + ":ro" for mount in before.mounts)}
@@ -106,6 +107,16 @@ def _widened_rules(
             wishes += [f"no longer: {text}" for allows, text in before[i:j] if not allows]
             wishes += [f"network rule: {text}" for allows, text in now[k:m] if allows and opens]
     return list(dict.fromkeys(wishes))
+
+
+def _covered(grant: str, before: tuple[str, ...]) -> bool:
+    """Whether a grant that was approved gives all of this one: the same scope, limits as narrow."""
+    wish = parse_grant(grant)
+    for text in before:
+        with contextlib.suppress(UsageError):  # as an older Moat spelled it
+            if wish.within(parse_grant(text)):
+                return True
+    return False
 
 
 def approve(

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from engine.config import GrantWish, Limits, parse_grant
 from engine.credentials import Credential, CredentialStore
-from engine.errors import CredentialMissing
+from engine.errors import CredentialMissing, GrantError
 from engine.grants import Provider, Providers, render_header
 from engine.proxy import HostRule, Injection
 from engine.run.ssh_delivery import SshAccess
@@ -46,32 +47,48 @@ class Granted:
 
 
 def open_grants(store: CredentialStore, names: Iterable[str], known: Providers) -> Granted:
-    """Load each named grant. Raises what `known` raises, CredentialMissing, or what the store raises."""
+    """Load each grant of `names`, spelled as engine.config.grant_limits does.
+
+    Raises UsageError, what `known` raises, CredentialMissing, or what the store raises.
+    """
     providers: list[Provider] = []
     injections: list[Injection] = []
     stale: list[str] = []
     for name in names:
-        item = known.get(name)
+        wish = parse_grant(name)
+        item = known.get(wish.provider)
+        _check_scope(item, wish)
         if not store.exists(item.name):
             raise CredentialMissing(
-                f"there is no credential for the grant {name!r}" + _in_profile(store.profile),
-                remedy=f"Store one first: moat grant {name}" + _profile_flag(store.profile),
+                f"there is no credential for the grant {item.name!r}" + _in_profile(store.profile),
+                remedy=f"Store one first: moat grant {item.name}" + _profile_flag(store.profile),
             )
         credential = store.get(item.name)
         providers.append(item)
-        injections.append(injection(item, credential))
+        injections.append(injection(item, credential, wish))
         if expired(credential):
             stale.append(item.name)
     return Granted(tuple(providers), tuple(injections), tuple(stale))
 
 
-def injection(item: Provider, credential: Credential) -> Injection:
+def _check_scope(item: Provider, wish: GrantWish) -> None:
+    if wish.scope and wish.scope not in item.scopes:
+        has = f"It has: {', '.join(item.scopes)}." if item.scopes else "It has no scopes."
+        raise GrantError(f"the provider {item.name} has no scope {wish.scope!r}", remedy=has)
+
+
+def injection(item: Provider, credential: Credential, wish: GrantWish | None = None) -> Injection:
+    """wish: what the run's grant is narrowed to; None is all that the provider gives."""
+    wish = wish or GrantWish(item.name)
     return Injection(
         grant=item.name,
         rules=tuple(HostRule(pattern=r.pattern, ports=r.ports, header=r.header) for r in item.hosts),
         values=tuple(render_header(rule, credential.token) for rule in item.hosts),
         placeholders=tuple(dict.fromkeys(item.env.values())),
         secrets=(credential.token,),
+        scope_name=wish.scope,
+        scope=item.scopes[wish.scope] if wish.scope else None,
+        limits=tuple(limits for limits in (item.limits, wish.limits) if limits != Limits()),
     )
 
 

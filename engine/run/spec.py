@@ -22,6 +22,7 @@ from engine.config import (
     check_workspace,
     is_isolated,
     load_agent_config,
+    parse_grant,
     parse_host_pattern,
     parse_mount,
 )
@@ -128,7 +129,7 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         own_rules=own.rules,
         approval_timeout=own.approval_timeout,
         viewer=request.viewer,
-        grants=_once((*config.grants, *request.grants)),
+        grants=_grants(config.grants, request.grants),
         profile=request.profile,
         env=env,
         secrets=secrets,
@@ -160,13 +161,29 @@ def _variables(request: RunRequest, config: AgentConfig) -> tuple[dict[str, str]
 
 def _without(config: AgentConfig, request: RunRequest) -> AgentConfig:
     """Leave out what the person does not give, so that nobody is asked to approve it either."""
-    both = sorted({*request.grants}.intersection(request.without_grants))
+    both = sorted({str(parse_grant(text)) for text in request.grants}.intersection(request.without_grants))
     if both:
         raise UsageError(
             f"{', '.join(both)} cannot be both granted and not granted", remedy="Say -g or --no-grant."
         )
-    kept = tuple(name for name in config.grants if name not in request.without_grants)
+    left_out = {*request.without_grants}
+    kept = tuple(text for text in config.grants if left_out.isdisjoint({text, parse_grant(text).provider}))
     return msgspec.structs.replace(config, grants=kept)
+
+
+def _grants(asked: tuple[str, ...], given: tuple[str, ...]) -> tuple[str, ...]:
+    """Each provider once, in the order of first mention. The person's own word on how far one goes counts,
+    wider or narrower than agent.yaml's.
+    """
+    wishes = {wish.provider: str(wish) for wish in map(parse_grant, asked)}
+    own: dict[str, str] = {}
+    for wish in map(parse_grant, given):
+        if own.setdefault(wish.provider, str(wish)) != str(wish):
+            raise UsageError(
+                f"{wish.provider} is granted twice: {own[wish.provider]} and {wish}",
+                remedy="Keep one of them.",
+            )
+    return tuple((wishes | own).values())
 
 
 def _allowed_host(text: str) -> str:

@@ -33,6 +33,16 @@ def providers(ctx: click.Context, option: click.Parameter, begun: str) -> list[C
     return [CompletionItem(provider.name) for provider in found if provider.name.startswith(begun)]
 
 
+def grants(ctx: click.Context, option: click.Parameter, begun: str) -> list[CompletionItem]:
+    """As providers, with their scopes: github, github:ro."""
+    words = [
+        word
+        for provider in engine.list_providers(_home(ctx))
+        for word in (provider.name, *(f"{provider.name}:{scope}" for scope in provider.scopes))
+    ]
+    return [CompletionItem(word) for word in words if word.startswith(begun)]
+
+
 def _home(ctx: click.Context) -> engine.Home:
     said = ctx.find_object(Invocation)
     return said.home if said is not None else engine.Home.default()

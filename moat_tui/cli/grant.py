@@ -163,7 +163,7 @@ def revoke(said: Invocation, provider: str, profile: str, as_json: bool) -> int:
         output.line(f"{provider}: the stored credential is removed")
         say("it is still valid at the service; revoke it there too if it may have leaked")
         for run in engine.list_runs(said.home):
-            if not run.state.ended and provider in run.grants and run.profile == profile:
+            if not run.state.ended and provider in run.providers and run.profile == profile:
                 say(f"{run.name} has it until it ends: moat stop {run.id}")
     return OK
 

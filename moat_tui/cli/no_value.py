@@ -11,6 +11,7 @@ import engine
 
 # Short and plain: what can be a provider's name and is no credential typed in its place.
 _NAME_LIKE = re.compile(r"[a-z][a-z0-9.-]{0,19}(:[a-z0-9.-]{1,63})?")
+_LIMITS = re.compile(r"(;(methods|paths|max_requests|expires_in)=[^;]*)*")
 _OPTION_LIKE = re.compile(r"--?[a-z-]{1,20}")
 _LEAST_VALUE = 12  # characters; no service gives out shorter ones
 _WISHES = ("token", "key", "api-key", "value", "secret", "password", "with-token")
@@ -50,7 +51,9 @@ def check_name(word: str) -> str:
 
 def check_grant(word: str) -> str:
     """The same for what `run -g` names; what is too short for a credential is left to the engine."""
-    if len(word) >= _LEAST_VALUE and not _NAME_LIKE.fullmatch(word):
+    name, semicolon, limits = word.partition(";")
+    plain = _NAME_LIKE.fullmatch(name) and _LIMITS.fullmatch(semicolon + limits)
+    if len(word) >= _LEAST_VALUE and not plain:
         raise engine.UsageError(
             "-g takes the name of a provider, never a credential's value",
             remedy="See the names: moat grant providers. "

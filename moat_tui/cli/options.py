@@ -27,12 +27,18 @@ def _providers(ctx: click.Context, option: click.Parameter, begun: str) -> list[
     return completion.providers(ctx, option, begun)
 
 
+def _grants(ctx: click.Context, option: click.Parameter, begun: str) -> list[CompletionItem]:
+    from moat_tui.cli import completion
+
+    return completion.grants(ctx, option, begun)
+
+
 which_run = click.argument("run", default="", metavar="[RUN]", shell_complete=_runs)
 provider = click.argument("provider", metavar="PROVIDER", shell_complete=_providers)
 provider_or_none = click.argument("provider", metavar="PROVIDER", default="", shell_complete=_providers)
 grants = click.option(
-    "-g", "--grant", "grants", multiple=True, metavar="PROVIDER", shell_complete=_providers,
-    help="Let the agent use this credential; repeatable, commas allowed.",
+    "-g", "--grant", "grants", multiple=True, metavar="PROVIDER[:SCOPE]", shell_complete=_grants,
+    help="Let the agent use this credential, or a scope of it (github:ro); repeatable, commas allowed.",
 )  # fmt: skip
 no_grants = click.option(
     "--no-grant", "without_grants", multiple=True, metavar="PROVIDER", shell_complete=_providers,

@@ -170,7 +170,8 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
             for name in names:
                 asked = name in self._asked
                 ticked = self._chosen.get(name, name in given or (asked and name not in left_out))
-                label = tick_label(name, stored.get(name, ""), asked=asked)
+                state = stored.get(name) or stored.get(name.partition(";")[0], "")
+                label = tick_label(name, state, asked=asked)
                 ticks.add_option(Selection(Content(label), name, ticked))
         ticks.highlighted = 0 if names else None
         ticks.display = bool(names)

@@ -43,11 +43,16 @@ def key(grant: GrantInfo) -> str:
 
 
 def by_profile(grants: Iterable[GrantInfo]) -> dict[str, dict[str, str]]:
-    """Profile ("" is the default one) -> the names of its grants, sorted, each with its state in words."""
+    """Profile ("" is the default one) -> the names of its grants, sorted, each with its state in words.
+
+    A scope (github:ro) is a name of its own.
+    """
     found: dict[str, dict[str, str]] = {}
     for grant in sorted(grants, key=lambda grant: (grant.profile, grant.provider)):
         state = _STATES.get(grant.state, (f"? {grant.state}", ""))[0]
-        found.setdefault(grant.profile, {})[grant.provider] = state
+        names = found.setdefault(grant.profile, {})
+        names[grant.provider] = state
+        names |= {f"{grant.provider}:{scope}": state for scope in grant.scopes}
     return found
 
 
@@ -70,8 +75,15 @@ def live_users(grant: GrantInfo, runs: Iterable[RunInfo]) -> list[RunInfo]:
     return [
         run
         for run in runs
-        if not run.state.ended and run.profile == grant.profile and grant.provider in run.grants
+        if not run.state.ended and run.profile == grant.profile and grant.provider in run.providers
     ]
+
+
+def _use(grant: GrantInfo, run: RunInfo) -> str:
+    """The run, with what its grant is narrowed to: `fix-1 (github:ro)`."""
+    mine = [text for text, name in zip(run.grants, run.providers, strict=True) if name == grant.provider]
+    narrowed = "".join(f" ({text})" for text in mine if text != grant.provider)
+    return visible(run.name + narrowed)
 
 
 def uses_by_run(
@@ -79,7 +91,7 @@ def uses_by_run(
 ) -> list[int]:
     """How often each of the newest runs that were granted it has used it; the oldest of them first."""
     granted = sorted(
-        (run for run in runs if run.profile == grant.profile and grant.provider in run.grants),
+        (run for run in runs if run.profile == grant.profile and grant.provider in run.providers),
         key=lambda run: run.created_at,
     )
     found = (uses.get(run.id, {}).get(grant.provider) for run in granted[-_GRAPH:])
@@ -147,8 +159,11 @@ def grant_report(
     if any(uses):
         told = f"  {sum(uses):,} in the last {plural(len(uses), 'run')} that had it"
         lines.append(field("Uses by run", (bars(uses), "info"), (told, "dim")))
-    names = ", ".join(visible(run.name) for run in users)
+    names = ", ".join(_use(grant, run) for run in users)
     lines.append(field("In use by", (f"● {names}", "ok") if users else ("no live run", "dim")))
+    if grant.scopes:
+        names = ", ".join(f"{grant.provider}:{scope}" for scope in grant.scopes)
+        lines.append(field("Scopes", (visible(names), PLAIN)))
     lines += [
         field("Host" if not index else "", (visible(host), "info")) for index, host in enumerate(grant.hosts)
     ]

@@ -15,6 +15,7 @@ from engine.doctor.local_checks import (
     check_ca,
     check_clock,
     check_key,
+    check_providers,
     check_python,
     judge_clock,
     parse_time,

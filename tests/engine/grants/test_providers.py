@@ -55,7 +55,7 @@ HOST = "pattern: api.mycorp.test"
     [
         ("mycorp:\n", "github:\n", 1, "that name is built in"),
         ("mycorp:\n", "ssh:\n", 1, "that name is built in"),
-        ("mycorp:\n", "../x:\n", 1, "a name of lower-case"),
+        ("mycorp:\n", "../x:\n", 1, "lower-case letters"),
         ("  title: My Corp\n", "", 1, "missing required field `title`"),
         ("title: My Corp", "title: [x]", 2, "Expected `str`"),
         ("  env:", "  evn:", 1, "unknown field `evn`"),
@@ -75,6 +75,10 @@ HOST = "pattern: api.mycorp.test"
         ("api.mycorp.test:8443/me", "api.mycorp.test:x/me", 7, "a host and port of the grant"),
         ("  title", "  origin: /etc/x\n  title", 1, "as the key only"),
         ("  title", "  shares: [mycorp]\n  title", 2, "names of built-in providers"),
+        ("  title", "  limits: {methods: [get]}\n  title", 2, "a method in capitals"),
+        ("  title", "  limits: {max_requests: no}\n  title", 2, "Expected `int`"),
+        ("  title", "  scopes: {ro: {allow: []}}\n  title", 2, "what it allows"),
+        ("  title", "  scopes: {ro: {allow: [{host: x, methods: [GET]}]}}\n  title", 2, "one of the hosts"),
         ("  title", "\ttitle", 2, "not valid YAML"),
     ],
 )  # fmt: skip

@@ -129,7 +129,7 @@ def test_a_row_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("thing:", "../thing:", "a name of lower-case"),
+        ("thing:", "../thing:", "lower-case letters"),
         ("title: Thing", "title: Thing\n  name: other", "as the key only"),
         ("title: Thing", "titel: Thing", "titel"),
         ("title: Thing", "title: [x]", "Expected `str`"),

@@ -28,6 +28,12 @@ def mount(source, *, read_only, target="/data"):
     ("before", "now", "wish"),
     [
         (config(), config(grants=("github",)), "grant github"),
+        (config(grants=("github:ro",)), config(grants=("github",)), "grant github"),
+        (
+            config(grants=("github;max_requests=5",)),
+            config(grants=("github;max_requests=6",)),
+            "grant github;max_requests=6",
+        ),
         (config(), config(mounts=(mount("/a", read_only=True),)), "mount /a:/data:ro"),
         (
             config(mounts=(mount("/a", read_only=True),)),
@@ -72,6 +78,7 @@ def test_threat_39_what_grew_is_named(before, now, wish):
     ("before", "now"),
     [
         (config(grants=("github", "openai")), config(grants=("github",))),
+        (config(grants=("github",)), config(grants=("github:ro;expires_in=1h",))),
         (config(mounts=(mount("/a", read_only=False),)), config(mounts=(mount("/a", read_only=True),))),
         (config(policy="permissive"), config(policy="strict")),
         (config(sandbox=False), config()),

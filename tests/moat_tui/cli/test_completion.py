@@ -25,7 +25,7 @@ def offered(moat, monkeypatch, capsys):
         (["l"], ["list", "logs"]),
         (["run", "--po"], ["--policy"]),
         (["run", "--policy", "s"], ["strict"]),
-        (["run", "-g", "gi"], ["github", "gitlab"]),
+        (["run", "-g", "gi"], ["github", "github:ro", "gitlab"]),
         (["grant", "gi"], ["github", "gitlab"]),
         (["revoke", "open"], ["openai"]),
         (["bogus", "x"], []),
