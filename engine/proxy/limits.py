@@ -87,10 +87,10 @@ class _Kept:
     def used_up(self, used: int) -> Outside | None:
         for limit, _ in self._limits:
             if limit.max_requests and used >= limit.max_requests:
+                number = "1 request" if limit.max_requests == 1 else f"{limit.max_requests} requests"
                 return Outside(
                     "grant-max-requests",
-                    f"The grant {self._title} was given for {limit.max_requests} requests (max_requests), "
-                    "which have been made.",
+                    f"The grant {self._title} was given for {number} (max_requests), and has had them.",
                     "Start another run, or give the grant for more requests.",
                 )
         return None

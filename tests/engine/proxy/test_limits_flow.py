@@ -33,14 +33,14 @@ async def proxy(tmp_path: Path, upstream: Upstream) -> AsyncIterator[Proxying]:
 
 @pytest.mark.parametrize("version", ["--http1.1", "--http2"])
 async def test_outside_the_scope_nothing_is_sent(proxy: Proxying, upstream: Upstream, version: str) -> None:
-    _, out = await proxy.curl(version, "-d", "x", f"https://{HOST}/repos/me/x/issues")
+    _, out = await proxy.curl(version, "-X", "DELETE", f"https://{HOST}/repos/me/x")
     assert "rule: grant-scope" in out
-    assert "why: The grant github:ro of this run does not cover this POST request to api.github.com." in out
+    assert "why: The grant github:ro of this run does not cover this DELETE request to api.github.com." in out
     assert upstream.requests == []
     assert proxy.notes.intents == []
     ((host, operation, rule, message),) = proxy.notes.denials
     assert (host, rule) == (HOST, "grant-scope")
-    assert operation == f"POST https://{HOST}/repos/me/x/issues"
+    assert operation == f"DELETE https://{HOST}/repos/me/x"
     assert "github:ro" in message
     (record,) = await proxy.notes.wait(1)
     assert (record.decision, record.rule, record.status_code, record.grant) == (
