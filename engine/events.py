@@ -95,6 +95,7 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     decision: str = "allowed"  # or "denied"
     rule: str = ""
     grant: str = ""
+    refused: bool = False  # the service did not take the grant's credential
     request_headers: dict[str, str] = {}
     response_headers: dict[str, str] = {}
     request_body: str = ""
@@ -164,6 +165,7 @@ class GrantState(StrEnum):
     VALID = "valid"
     EXPIRING = "expiring"  # within seven days
     EXPIRED = "expired"
+    REFUSED = "refused"  # the service did not take it when a run last used it
     UNREADABLE = "unreadable"
 
 
@@ -183,7 +185,7 @@ class GrantInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     expires_at: str = ""
     last_used_at: str = ""
     last_used_run: str = ""  # run id
-    problem: str = ""  # why it is unreadable
+    problem: str = ""  # why it is unreadable, or who refused it
 
 
 class ProviderInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -199,11 +201,15 @@ class ProviderInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     origin: str = ""  # the person's own file that defines it; "" for a built-in one
 
 
-class GrantUse(msgspec.Struct, frozen=True):
-    """`usage.json` of a run is a map of grant name to this."""
+class GrantUse(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`usage.json` of a run is a map of grant name to this.
+
+    refused_at: when the service last refused the credential, "" when it has taken it since.
+    """
 
     last_used_at: str
     uses: int
+    refused_at: str = ""
 
 
 def timestamp(moment: datetime | None = None) -> str:

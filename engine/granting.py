@@ -140,12 +140,10 @@ def _provider_info(item: Provider) -> ProviderInfo:
 
 
 def _grant_info(
-    store: CredentialStore, name: str, uses: dict[tuple[str, str], tuple[str, str]], known: Providers
+    store: CredentialStore, name: str, uses: dict[tuple[str, str], _Use], known: Providers
 ) -> GrantInfo:
-    last_used_at, last_used_run = uses.get((store.profile, name), ("", ""))
-    info = GrantInfo(
-        provider=name, profile=store.profile, last_used_at=last_used_at, last_used_run=last_used_run
-    )
+    used = uses.get((store.profile, name), _Use())
+    info = GrantInfo(provider=name, profile=store.profile, last_used_at=used.at, last_used_run=used.run)
     try:
         item = _provider_info(known.get(name))
         info = msgspec.structs.replace(
@@ -157,9 +155,12 @@ def _grant_info(
         credential = store.get(name)
     except (CredentialError, HomeError) as error:
         return msgspec.structs.replace(info, state=GrantState.UNREADABLE, problem=str(error))
+    state = _state(credential, used)
+    refused = f"the service refused it on {used.refused_at}; replace it: moat grant {name}"
     return msgspec.structs.replace(
         info,
-        state=_state(credential),
+        state=state,
+        problem=refused if state is GrantState.REFUSED else "",
         source=credential.metadata.get("source", ""),
         account=credential.metadata.get("account", ""),
         created_at=credential.created_at,
@@ -167,7 +168,7 @@ def _grant_info(
     )
 
 
-def _ssh_grants(home: Home, profile: str, uses: dict[tuple[str, str], tuple[str, str]]) -> list[GrantInfo]:
+def _ssh_grants(home: Home, profile: str, uses: dict[tuple[str, str], _Use]) -> list[GrantInfo]:
     from engine.ssh_agent import SshMappings
 
     found: list[GrantInfo] = []
@@ -176,7 +177,7 @@ def _ssh_grants(home: Home, profile: str, uses: dict[tuple[str, str], tuple[str,
     except (CredentialError, HomeError) as error:
         return [GrantInfo("ssh", profile, "SSH", state=GrantState.UNREADABLE, problem=str(error))]
     for item in mappings:
-        last_used_at, last_used_run = uses.get((profile, item.grant), ("", ""))
+        used = uses.get((profile, item.grant), _Use())
         found.append(
             GrantInfo(
                 item.grant,
@@ -187,27 +188,40 @@ def _ssh_grants(home: Home, profile: str, uses: dict[tuple[str, str], tuple[str,
                 account=item.key_fingerprint,
                 env={"SSH_AUTH_SOCK": "/run/moat/ssh/agent.sock"},
                 created_at=item.created_at,
-                last_used_at=last_used_at,
-                last_used_run=last_used_run,
+                last_used_at=used.at,
+                last_used_run=used.run,
             )
         )
     return found
 
 
-def _state(credential: Credential) -> GrantState:
-    if not credential.expires_at:
-        return GrantState.VALID
-    left = datetime.fromisoformat(credential.expires_at) - datetime.now(UTC)
+def _state(credential: Credential, used: _Use) -> GrantState:
+    left = _moment(credential.expires_at) - datetime.now(UTC) if credential.expires_at else _EXPIRING * 2
     if left <= timedelta(0):
         return GrantState.EXPIRED
+    if used.refused_at and _moment(used.refused_at) >= _moment(credential.created_at):
+        return GrantState.REFUSED
     return GrantState.EXPIRING if left <= _EXPIRING else GrantState.VALID
 
 
-def _last_uses(home: Home) -> dict[tuple[str, str], tuple[str, str]]:
-    """(profile, grant) -> (when, run id), from every run's `usage.json`."""
+def _moment(text: str) -> datetime:
+    """Of a record of ours; "" is long ago."""
+    return datetime.fromisoformat(text) if text else datetime.min.replace(tzinfo=UTC)
+
+
+class _Use(msgspec.Struct, frozen=True):
+    """at, run: the last use, RFC 3339 and run id. refused_at: as that of GrantUse, in whichever run."""
+
+    at: str = ""
+    run: str = ""
+    refused_at: str = ""
+
+
+def _last_uses(home: Home) -> dict[tuple[str, str], _Use]:
+    """(profile, grant) -> its last use, from every run's `usage.json`."""
     from engine.run.library import list_runs
 
-    latest: dict[tuple[str, str], tuple[str, str]] = {}
+    latest: dict[tuple[str, str], _Use] = {}
     for run in list_runs(home):
         try:
             uses = msgspec.json.decode(home.read(home.run(run.id) / "usage.json"), type=dict[str, GrantUse])
@@ -215,6 +229,8 @@ def _last_uses(home: Home) -> dict[tuple[str, str], tuple[str, str]]:
             continue
         for grant, use in uses.items():
             key = (run.profile, grant)
-            if key not in latest or use.last_used_at > latest[key][0]:
-                latest[key] = (use.last_used_at, run.id)
+            known = latest.get(key, _Use())
+            refused_at = max(known.refused_at, use.refused_at)
+            last = (use.last_used_at, run.id) if use.last_used_at > known.at else (known.at, known.run)
+            latest[key] = _Use(*last, refused_at)
     return latest

@@ -79,6 +79,16 @@ class CredentialStore:
     def exists(self, provider: str) -> bool:
         return self._home.check(self._path(provider)).is_file()
 
+    def stamp(self, provider: str) -> tuple[int, int, int] | None:
+        """What differs after every `put`, without opening anything; None when there is no file."""
+        try:
+            found = os.lstat(self._home.check(self._path(provider)))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise HomeError(f"{self._path(provider)}: {error.strerror}") from error
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
     def stored(self) -> list[str]:
         """The providers that have a file, sorted. Opens none."""
         return sorted(

@@ -4,9 +4,9 @@
     placeholders  inject  mask  redact  http1_head           pure: what may be sent and written down
     needles  escapes  scrub  scrub_*  codings  readings      pure: what comes back or goes astray
     replay  suggest                                          policies from what runs did
+    limits                                                   pure: what a grant is narrowed to
     approvals  holding                                       requests that wait for a person
     admission  exchange  answers  capture  dial  private     one request's way, without mitmproxy
-    limits                                                   pure: what a grant is narrowed to
     open_requests                                            which ones are on their way
     entry  tunnels  opaque  transparent  names               the ways in, also for clients that know no proxy
     http1  http2  stream  tls  heads  upstream  scrubbing  connection   mitmproxy's layers, guarded

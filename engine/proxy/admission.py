@@ -30,7 +30,7 @@ from engine.proxy.recorder import INJECT, INJECT_REPLACED, Recorder
 from engine.proxy.redact import Redactor
 from engine.proxy.scrub import Lexicon
 from engine.proxy.scrub_response import ResponseScrubber, asked
-from engine.proxy.spec import ProxySpec
+from engine.proxy.spec import Injection, ProxySpec
 
 _NOT_IN_TRAILERS = {
     "host", "content-length", "transfer-encoding", "content-encoding", "trailer", "expect", "authorization",
@@ -44,19 +44,36 @@ class Admission:
 
     def __init__(self, spec: ProxySpec, recorder: Recorder, holding: Holding | None = None) -> None:
         self._holding = holding or Holding(0)
-        self._injections = {injection.grant: injection for injection in spec.injections}
-        self._placeholders = frozenset(p for injection in spec.injections for p in injection.placeholders)
         self._credentials = f"moat:{spec.token}".encode("ascii")
         self._recorder = recorder
         self._open = OpenRequests(recorder)
         self._limits = LimitKeeper(spec.injections)
+        self._take(spec)
+        self.unrecorded = 0
+
+    def _take(self, spec: ProxySpec) -> None:
+        """Everything that follows from the credentials, all at once."""
         self.policy = Policy.of(spec)
+        self._spec = spec
+        self._injections = {injection.grant: injection for injection in spec.injections}
+        self._placeholders = frozenset(p for injection in spec.injections for p in injection.placeholders)
         rules = [rule for injection in spec.injections for rule in injection.rules]
         self._header_names = frozenset(rule.header.lower() for rule in rules)
         self.redactor = Redactor(Masker(_values(spec)), self._header_names)
         needles = Needles(_injected(spec))
         self._lexicon = Lexicon(needles) if needles else None
-        self.unrecorded = 0
+
+    def renew(self, injection: Injection) -> None:
+        """Use another credential for a grant of the run from the next request on. The old one stays among
+        what is blotted out. Raises ProxyError or UsageError, and then nothing has changed.
+        """
+        old = self._injections[injection.grant]
+        known = (*injection.secrets, *old.secrets, *(value.rpartition(" ")[2] for value in old.values))
+        new = msgspec.structs.replace(injection, secrets=tuple(dict.fromkeys(known)))
+        injections = tuple(new if each is old else each for each in self._spec.injections)
+        spec = msgspec.structs.replace(self._spec, injections=injections)
+        spec.check()
+        self._take(spec)
 
     def authenticated(self, values: list[str]) -> bool:
         """Whether the one Proxy-Authorization value is `Basic moat:<token>`; compared in constant time."""
@@ -146,6 +163,7 @@ class Admission:
         assert decision.destination is not None
         host = decision.destination.host
         injection = self._injections[rule.grant]
+        exchange.credential_chosen(self.redactor)
         header, value = injection.rules[rule.index].header, injection.values[rule.index]
         injected = inject(fields, header, value, self._placeholders)
         action = INJECT_REPLACED if injected.replaced_foreign else INJECT

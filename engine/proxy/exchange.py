@@ -78,6 +78,22 @@ class Exchange:
         self.held, self.denied, self.rule = False, True, "approval-withdrawn"
         self.reason = self.error = "the client went away before a person had answered"
 
+    def credential_chosen(self, redactor: Redactor) -> None:
+        """redactor: as it is now; an older one does not know a credential that was renewed since then."""
+        self._redactor = redactor
+        self._head = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the service said that the grant's credential is not good (RFC 9110 §15.5.2, RFC 6750 §3.1).
+
+        403 alone only says that it is not enough.
+        """
+        if not self.grant or self.status not in (401, 403):
+            return False
+        challenge = _first(self._response_headers, b"www-authenticate").lower()
+        return self.status == 401 or "invalid_token" in challenge
+
     def tunnelled(self, data: bytes, *, outwards: bool) -> None:
         """Bytes after a protocol switch: counted, not kept."""
         if outwards:
@@ -154,13 +170,17 @@ class Exchange:
             decision="denied" if self.denied else "allowed",
             rule=self.rule,
             grant=self.grant,
+            refused=self.refused,
             request_headers=redact.headers(self._request_headers),
             response_headers=redact.headers(self._response_headers),
             request_body=self._preview(self.request, self._request_headers),
             response_body=self._preview(self.response, self._response_headers),
             scrubbed=self.scrubber.hits.total() if self.scrubber else 0,
-            error=redact.text(redact.masker.mask(self.error, cut=True))[:_MAX_ERROR],
+            error=self._explained(redact.text(redact.masker.mask(self.error, cut=True))[:_MAX_ERROR]),
         )
+
+    def _explained(self, error: str) -> str:
+        return f"the service refused the credential of grant {self.grant}" if self.refused else error
 
     def _preview(self, capture: Capture, headers: tuple[tuple[bytes, bytes], ...]) -> str:
         # a body that was cut off by an error may end inside a value as well as one that was too long

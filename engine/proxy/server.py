@@ -22,7 +22,7 @@ from engine.proxy.entry import Entry
 from engine.proxy.holding import Holding
 from engine.proxy.names import NameServer
 from engine.proxy.recorder import Recorder
-from engine.proxy.spec import ProxySpec
+from engine.proxy.spec import Injection, ProxySpec
 from engine.proxy.transparent import TransparentSockets
 
 if TYPE_CHECKING:
@@ -123,6 +123,10 @@ class ProxyServer:
         self._servers.append(
             await loop.create_server(partial(self._protocol, entry), sock=sock, backlog=_BACKLOG)
         )
+
+    def renew(self, injection: Injection) -> None:
+        """Another credential for a grant of the run, from the next request on. Raises ProxyError."""
+        self._admission.renew(injection)
 
     async def close(self) -> None:
         """Stop accepting, cut what is open, hand its records over. Bounded by thrice CLOSE_TIMEOUT."""

@@ -9,9 +9,8 @@ import msgspec
 
 from engine.config.agent_file import load_network_config
 from engine.config.host import load_host_config
-from engine.errors import MoatError
 from engine.events import RequestRecord, RunInfo
-from engine.grants import provider
+from engine.grants import Provider, load_providers
 from engine.home import Home
 from engine.proxy import HostRule, Injection, Policy, ProxySpec, parse_private
 from engine.proxy.replay import Change, changes
@@ -40,6 +39,7 @@ def replay_policy(home: Home, file: Path, run: RunInfo) -> Replay:
     """
     network = load_network_config(file)
     own = load_host_config(home).network
+    known = load_providers(home).rows
     spec = ProxySpec(
         run_id=run.id,
         token=_NO_TOKEN,
@@ -50,7 +50,7 @@ def replay_policy(home: Home, file: Path, run: RunInfo) -> Replay:
         own_rules=own.rules,
         private=tuple(map(parse_private, own.allow_private)),
         passthrough=(*own.passthrough, *network.passthrough),
-        injections=tuple(_without_value(name) for name in run.grants if _known(name)),
+        injections=tuple(_without_value(known[name]) for name in run.providers if name in known),
     )
     records = list(_records(home, run.id))
     return Replay(run.id, len(records), changes(records, Policy.of(spec)))
@@ -62,16 +62,7 @@ def _records(home: Home, run_id: str) -> Iterator[RequestRecord]:
         yield from records
 
 
-def _known(name: str) -> bool:
-    try:
-        provider(name)
-    except MoatError:
-        return False
-    return True
-
-
-def _without_value(name: str) -> Injection:
+def _without_value(item: Provider) -> Injection:
     """Where the grant's credential would go, without one."""
-    hosts = provider(name).hosts
-    rules = tuple(HostRule(pattern=r.pattern, ports=r.ports, header=r.header) for r in hosts)
-    return Injection(name, rules, ("-",) * len(rules))
+    rules = tuple(HostRule(pattern=r.pattern, ports=r.ports, header=r.header) for r in item.hosts)
+    return Injection(item.name, rules, ("-",) * len(rules))

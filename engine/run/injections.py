@@ -13,6 +13,7 @@ from engine.credentials import Credential, CredentialStore
 from engine.errors import CredentialMissing, GrantError
 from engine.grants import Provider, Providers, render_header
 from engine.proxy import HostRule, Injection
+from engine.run.renewal import Opened, Renewal
 from engine.run.ssh_delivery import SshAccess
 from engine.secrets import Resolved
 
@@ -26,10 +27,12 @@ class Granted:
         injections: tuple[Injection, ...],
         expired: tuple[str, ...] = (),
         secrets: Resolved | None = None,
+        renewal: Renewal | None = None,
     ) -> None:
         self.injections = injections
         self.expired = expired
         self.secrets = secrets or Resolved({}, {})
+        self.renewal = renewal
         self.ssh: SshAccess | None = None
         self.placeholders: dict[str, str] = {}
         for item in providers:
@@ -54,6 +57,7 @@ def open_grants(store: CredentialStore, names: Iterable[str], known: Providers) 
     providers: list[Provider] = []
     injections: list[Injection] = []
     stale: list[str] = []
+    opened: list[Opened] = []
     for name in names:
         wish = parse_grant(name)
         item = known.get(wish.provider)
@@ -63,12 +67,15 @@ def open_grants(store: CredentialStore, names: Iterable[str], known: Providers) 
                 f"there is no credential for the grant {item.name!r}" + _in_profile(store.profile),
                 remedy=f"Store one first: moat grant {item.name}" + _profile_flag(store.profile),
             )
+        stamp = store.stamp(item.name)
         credential = store.get(item.name)
+        opened.append(Opened(item, wish, stamp, credential))
         providers.append(item)
         injections.append(injection(item, credential, wish))
         if expired(credential):
             stale.append(item.name)
-    return Granted(tuple(providers), tuple(injections), tuple(stale))
+    renewal = Renewal(store, opened, injection)
+    return Granted(tuple(providers), tuple(injections), tuple(stale), renewal=renewal)
 
 
 def _check_scope(item: Provider, wish: GrantWish) -> None:

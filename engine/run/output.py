@@ -25,6 +25,10 @@ class LineSplitter:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._pending = ""
 
+    def hide(self, mask: Callable[[str], str], hold: int) -> None:
+        """Mask what comes from now on so, and what is held back too."""
+        self._mask, self._hold = mask, hold
+
     def feed(self, data: bytes) -> list[str]:
         return self._split(self._pending + self._decoder.decode(data))
 

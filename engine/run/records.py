@@ -36,6 +36,7 @@ class RunRecords:
         audit: AuditLog,
         secrets: tuple[str, ...],
         notice: Callable[[str], None],
+        profile: str = "",
     ) -> None:
         self._home = home
         self._directory = home.run(run_id)
@@ -44,6 +45,9 @@ class RunRecords:
         self._logs = LineFile(home, self._directory / LOGS)
         self._network = LineFile(home, self._directory / NETWORK)
         self._open = OpenFile(home, run_id)
+        self._profile = profile
+        self._secrets = secrets
+        self._refused: set[str] = set()  # grants whose refusal was said
         self.masker = masker = Masker(secrets)
         self._splitters = {
             stream: LineSplitter(masker.mask, masker.longest) for stream in ("stdout", "stderr")
@@ -60,8 +64,11 @@ class RunRecords:
         self._used(grant)
 
     def _used(self, grant: str) -> None:
-        used = self._usage.get(grant)
-        self._usage[grant] = GrantUse(last_used_at=timestamp(), uses=(used.uses if used else 0) + 1)
+        used = self._usage.get(grant, GrantUse("", 0))
+        self._usage[grant] = msgspec.structs.replace(used, last_used_at=timestamp(), uses=used.uses + 1)
+        self._usage_changed()
+
+    def _usage_changed(self) -> None:
         if self._usage_timer is None:
             self._usage_timer = asyncio.get_running_loop().call_later(1.0, self._write_usage)
 
@@ -97,7 +104,43 @@ class RunRecords:
 
     async def finished(self, record: RequestRecord) -> None:
         self._network.append(record)
+        if record.grant:
+            self._answered(record)
         await self.note(network_entry(record))
+
+    def _answered(self, record: RequestRecord) -> None:
+        """What the service made of a grant's credential; that it refused one is said once."""
+        grant, used = record.grant, self._usage.get(record.grant)
+        if used is None:
+            return
+        if record.refused:
+            self._usage[grant] = msgspec.structs.replace(used, refused_at=timestamp())
+            self._usage_changed()
+            if grant not in self._refused:
+                self._refused.add(grant)
+                flag = f" --profile {self._profile}" if self._profile else ""
+                self._notice(
+                    f"{record.host} refused the credential of grant {grant} ({record.status_code}); "
+                    f"replace it: moat grant {grant}{flag}"
+                )
+        elif used.refused_at and 200 <= record.status_code < 300:
+            self._taken(grant)
+
+    def _taken(self, grant: str) -> None:
+        self._refused.discard(grant)
+        used = self._usage.get(grant)
+        if used is not None and used.refused_at:
+            self._usage[grant] = msgspec.structs.replace(used, refused_at="")
+            self._usage_changed()
+
+    async def renewed(self, grant: str, secrets: tuple[str, ...]) -> None:
+        """Another credential is used for `grant` from now on; the old one is still masked."""
+        self._secrets = tuple(dict.fromkeys((*secrets, *self._secrets)))
+        self.masker = masker = Masker(self._secrets)
+        for splitter in self._splitters.values():
+            splitter.hide(masker.mask, masker.longest)
+        self._taken(grant)
+        await self.note(credential(grant, "renew", ""))
 
     # The agent's output
 

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -36,6 +36,9 @@ from engine.run.sessions import Sessions
 from engine.run.spec import RunSpec
 from engine.run.terminal import AgentIO
 from engine.runtimes import Runtime
+
+if TYPE_CHECKING:
+    from engine.proxy import Injection, ProxyServer
 
 type _Ending = dict[str, object]  # the last changes to the run's metadata
 
@@ -109,7 +112,9 @@ class Supervisor:
     async def _logged_life(self, connect: Callable[[], Runtime]) -> _Ending:
         log = await AuditLog.open(self._home, self._home.run(self._spec.id) / AUDIT_DB)
         try:
-            records = RunRecords(self._home, self._spec.id, log, self._granted.hidden, self._notice)
+            records = RunRecords(
+                self._home, self._spec.id, log, self._granted.hidden, self._notice, self._spec.profile
+            )
             try:
                 await log.append(policy("run", "start", "allow", message=_given(self._spec)))
                 for name, reference in self._granted.secrets.references.items():
@@ -198,16 +203,30 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             carrying = group.create_task(carrier.carry())
             obeying = group.create_task(self._obey(launched, carrier))
+            renewing = group.create_task(self._renew(records, launched.proxy))
             async with terminal:
                 code = await launched.container.wait()
             sessions.agent_ended(code)
             obeying.cancel()
+            renewing.cancel()
             stopped, ended_at = self._stop.is_set(), timestamp()
             await launched.proxy.close()  # its token ends with the agent, however long the reader takes
             await carrier.finish(carrying, self._stop, self._kill)
         await records.note(container("stopped" if stopped else "exited", reason=f"exit code {code}"))
         state = RunState.STOPPED if stopped else RunState.EXITED
         return {"state": state, "ended_at": ended_at, "exit_code": code}
+
+    async def _renew(self, records: RunRecords, proxy: ProxyServer) -> None:
+        """Give the proxy what the store has, whenever that changes. Cancelled at the agent's end."""
+        if self._granted.renewal is None:
+            return
+
+        async def renewed(injection: Injection) -> None:
+            await records.renewed(injection.grant, (*injection.secrets, *injection.values))
+            proxy.renew(injection)
+            self._notice(f"the credential of {injection.grant} was replaced; the run uses the new one")
+
+        await self._granted.renewal.watch(renewed, self._notice)
 
     async def _obey(self, launched: Launched, carrier: Carrier) -> None:
         """Stop the agent when asked: TERM, then KILL after the grace or at once. Cancelled at its end."""

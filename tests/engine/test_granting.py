@@ -55,3 +55,16 @@ def test_the_last_use_is_the_latest_of_the_profiles_own_runs(home):
     home.write(home.run("run_dddddddddddd") / "usage.json", b"{torn")
     by_profile = {grant.profile: grant.last_used_run for grant in list_grants(home, None)}
     assert by_profile == {"": "run_aaaaaaaaaaaa", "work": "run_cccccccccccc"}
+
+
+def test_a_grant_that_the_service_refused_is_so_until_it_is_replaced(home):
+    save_grant(home, "github", TOKEN, source="stdin")
+    used(home, "run_aaaaaaaaaaaa", "2026-01-01T00:00:00Z")
+    refused = {"github": GrantUse("2026-01-01T00:00:00Z", 1, refused_at="2999-01-01T00:00:00Z")}
+    home.write(home.run("run_aaaaaaaaaaaa") / "usage.json", msgspec.json.encode(refused))
+    (grant,) = list_grants(home)
+    assert (grant.state, "moat grant github" in grant.problem) == (GrantState.REFUSED, True)
+    refused = {"github": GrantUse("2026-01-01T00:00:00Z", 1, refused_at="2026-01-01T00:00:00Z")}
+    home.write(home.run("run_aaaaaaaaaaaa") / "usage.json", msgspec.json.encode(refused))
+    (grant,) = list_grants(home)
+    assert (grant.state, grant.problem) == (GrantState.VALID, "")

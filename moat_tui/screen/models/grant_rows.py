@@ -19,6 +19,7 @@ _STATES = {
     "valid": ("✓ valid", "ok"),
     "expiring": ("! expiring", "warn"),
     "expired": ("✗ expired", "bad"),
+    "refused": ("✗ refused", "bad"),
     "unreadable": ("✗ unreadable", "bad"),
 }
 

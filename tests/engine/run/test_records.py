@@ -103,3 +103,35 @@ async def test_a_value_across_the_cut_of_a_long_line_is_masked(kept, before, end
     await records.close()
     kept_text = "".join(line.line for line in LogTail(home, RUN).read())
     assert kept_text == "x" * before + "[REDACTED]" + "y" * MAX_LINE
+
+
+def answer(status, **more):
+    return RequestRecord(
+        id="req_1", ts="2026-01-01T00:00:00Z", method="GET", url="https://api.github.com/user",
+        host="api.github.com", grant="github", status_code=status, **more,
+    )  # fmt: skip
+
+
+async def test_a_refused_credential_is_said_once_until_another_is_taken(kept):
+    home, log, records, notices = kept
+    await records.credential("github", "inject", "api.github.com")
+    for _ in range(2):
+        await records.finished(answer(401, refused=True))
+    assert notices == [
+        "api.github.com refused the credential of grant github (401); replace it: moat grant github"
+    ]
+    assert records._usage["github"].refused_at
+    await records.finished(answer(404))
+    assert records._usage["github"].refused_at
+    await records.renewed("github", ("ghp_canaryNew0123456789",))
+    await records.finished(answer(200))
+    assert not records._usage["github"].refused_at
+    await records.finished(answer(401, refused=True))
+    assert len(notices) == 2
+    await records.output("stdout", f"{SECRET} ghp_canaryNew0123456789\n".encode())
+    await records.close()
+    await log.flush()
+    (line,) = LogTail(home, RUN).read()
+    assert line.line == "[REDACTED] [REDACTED]"
+    stored = msgspec.json.decode(home.read(home.run(RUN) / USAGE), type=dict[str, GrantUse])
+    assert stored["github"].refused_at

@@ -1,0 +1,112 @@
+"""A run's credentials kept those of the store: what a person grants again counts from then on.
+
+Two things are looked at off the requests' path: whether a credential's file has changed, every LOOK_EVERY
+seconds; and what the command that gave the credential (`gh auth token`) prints now, every REREAD_EVERY. A
+new value goes into the store, so that other runs have it too, and from there into the proxy. A credential
+that was revoked stays with the run until its end, as is promised where it is revoked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from engine.config import GrantWish
+from engine.credentials import Credential, CredentialStore
+from engine.errors import MoatError
+from engine.events import timestamp
+from engine.grants import Provider, find_token
+from engine.proxy import Injection
+
+LOOK_EVERY = 2.0  # seconds
+REREAD_EVERY = 30 * 60.0  # seconds
+
+type Stamp = tuple[int, int, int]
+
+
+class Opened(msgspec.Struct):
+    """One grant of the run as it was opened. stamp: of its file, taken before it was read."""
+
+    item: Provider
+    wish: GrantWish
+    stamp: Stamp | None
+    credential: Credential
+
+    def __repr__(self) -> str:
+        return f"Opened({self.wish})"
+
+
+class Renewal:
+    """Holds credential values: never logged, never encoded."""
+
+    def __init__(
+        self,
+        store: CredentialStore,
+        opened: list[Opened],
+        build: Callable[[Provider, Credential, GrantWish], Injection],
+    ) -> None:
+        self._store = store
+        self._opened = opened
+        self._build = build
+        self._said: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"Renewal({', '.join(str(each.wish) for each in self._opened)})"
+
+    async def watch(
+        self, renewed: Callable[[Injection], Awaitable[None]], notice: Callable[[str], None]
+    ) -> None:
+        """Until cancelled. renewed: takes each new value; notice: told once of each grant's trouble."""
+        loop = asyncio.get_running_loop()
+        reread = loop.time() + REREAD_EVERY
+        while self._opened:
+            await asyncio.sleep(LOOK_EVERY)
+            again = loop.time() >= reread
+            if again:
+                reread = loop.time() + REREAD_EVERY
+            for each in self._opened:
+                try:
+                    injection = await asyncio.to_thread(self._look, each, again)
+                    if injection is not None:
+                        await renewed(injection)
+                        self._said.discard(each.item.name)
+                except (MoatError, OSError) as error:
+                    if each.item.name not in self._said:
+                        self._said.add(each.item.name)
+                        notice(f"the run keeps the credential of {each.item.name} that it has: {error}")
+
+    def _look(self, each: Opened, again: bool) -> Injection | None:
+        """The grant with its new value; None when nothing is new. Blocking."""
+        if again:
+            self._reread(each)
+        stamp = self._store.stamp(each.item.name)
+        if stamp is None or stamp == each.stamp:
+            return None
+        each.stamp = stamp  # also of a file that cannot be opened: it is tried again when it changes
+        credential = self._store.get(each.item.name)
+        if credential.token == each.credential.token:
+            return None
+        injection = self._build(each.item, credential, each.wish)
+        each.credential = credential
+        return injection
+
+    def _reread(self, each: Opened) -> None:
+        """Ask the command that the credential came from again; one that has nothing now changes nothing."""
+        source = next(
+            (one for one in each.item.sources if one.command and str(one) == _source(each.credential)), None
+        )
+        if source is None:
+            return
+        found = find_token(msgspec.structs.replace(each.item, sources=(source,)), os.environ)
+        if found is None or found.value == each.credential.token:
+            return
+        stored = self._store.get(each.item.name)
+        if _source(stored) == _source(each.credential):  # else a person has granted another one meanwhile
+            self._store.put(msgspec.structs.replace(stored, token=found.value, created_at=timestamp()))
+
+
+def _source(credential: Credential) -> str:
+    return credential.metadata.get("source", "")
