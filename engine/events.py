@@ -197,6 +197,7 @@ class ProviderInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     header: str
     sources: tuple[str, ...] = ()  # environment variables and commands tried, in order
     env: dict[str, str] = {}
+    setup: tuple[str, ...] = ()  # a command that makes a value, for the person's own terminal
     scopes: tuple[str, ...] = ()  # names that can follow a colon: github:ro
     origin: str = ""  # the person's own file that defines it; "" for a built-in one
 

@@ -52,11 +52,13 @@ def list_grants(home: Home, profile: str | None = "") -> list[GrantInfo]:
     return found
 
 
-def find_token(home: Home, provider: str) -> FoundToken | None:
-    """Look where the provider's values usually are (environment, the service's own tool). Blocking."""
+def find_token(home: Home, provider: str, *, files: bool = True) -> FoundToken | None:
+    """Look where the provider's values usually are (environment, the service's own tool, and with `files`
+    what that keeps on disk). Blocking.
+    """
     from engine import grants
 
-    return grants.find_token(grants.load_providers(home).get(provider), os.environ)
+    return grants.find_token(grants.load_providers(home).get(provider), os.environ, files=files)
 
 
 async def validate_token(home: Home, provider: str, token: str) -> str:
@@ -74,10 +76,12 @@ def save_grant(
 ) -> GrantInfo:
     """Encrypt and store `token`, replacing an older one whole. Raises GrantError for an unusable value."""
     from engine.credentials import Credential, CredentialStore
-    from engine.grants import check_token, load_providers
+    from engine.grants import check_token, load_providers, npm
 
     known = load_providers(home)
     item = known.get(provider)
+    if item.name == npm.NAME:
+        token = npm.stored_form(token.strip(), os.environ)
     store = CredentialStore(home, profile)
     metadata = {key: value for key, value in (("source", source), ("account", account)) if value}
     store.put(
@@ -134,6 +138,7 @@ def _provider_info(item: Provider) -> ProviderInfo:
         header=item.hosts[0].header if item.hosts else "",
         sources=item.source_names(),
         env=dict(item.env),
+        setup=item.setup,
         scopes=tuple(item.scopes),
         origin=item.origin,
     )
@@ -142,6 +147,8 @@ def _provider_info(item: Provider) -> ProviderInfo:
 def _grant_info(
     store: CredentialStore, name: str, uses: dict[tuple[str, str], _Use], known: Providers
 ) -> GrantInfo:
+    from engine.grants import npm
+
     used = uses.get((store.profile, name), _Use())
     info = GrantInfo(provider=name, profile=store.profile, last_used_at=used.at, last_used_run=used.run)
     try:
@@ -155,6 +162,12 @@ def _grant_info(
         credential = store.get(name)
     except (CredentialError, HomeError) as error:
         return msgspec.structs.replace(info, state=GrantState.UNREADABLE, problem=str(error))
+    if name == npm.NAME:
+        try:
+            hosts = tuple(registry.host for registry in npm.decode(credential.token))
+        except GrantError as error:
+            return msgspec.structs.replace(info, state=GrantState.UNREADABLE, problem=str(error))
+        info = msgspec.structs.replace(info, hosts=hosts)
     state = _state(credential, used)
     refused = f"the service refused it on {used.refused_at}; replace it: moat grant {name}"
     return msgspec.structs.replace(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 
 from engine.errors import GrantError
+from engine.grants import npm
 from engine.grants.table import Provider, Source
 from engine.grants.tokens import check_token
 
+_LARGEST_FILE = 1024 * 1024  # bytes
 _COMMAND_TIMEOUT = 10.0  # seconds
 
 
@@ -29,14 +32,26 @@ class FoundToken(msgspec.Struct, frozen=True):
 
 
 def find_token(
-    provider: Provider, environ: Mapping[str, str] = os.environ, *, timeout: float = _COMMAND_TIMEOUT
+    provider: Provider,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    files: bool = True,
+    timeout: float = _COMMAND_TIMEOUT,
 ) -> FoundToken | None:
     """The first value found, checked; None when every source is empty, absent or fails.
 
+    files: whether the files of other programs are looked into.
+
     Blocking: a command may take `timeout` seconds. Raises GrantError naming the source of an unusable value.
     """
+    if provider.name == npm.NAME:
+        found = npm.find(environ)
+        return FoundToken(*found) if found else None
     for source in provider.sources:
-        text = environ.get(source.env, "") if source.env else _printed(source, environ, timeout)
+        if source.file:
+            text = _in_file(source, environ) if files else ""
+        else:
+            text = environ.get(source.env, "") if source.env else _printed(source, environ, timeout)
         if not text.strip():
             continue
         try:
@@ -44,6 +59,19 @@ def find_token(
         except GrantError as error:
             raise GrantError(f"{source}: {error.what}", remedy=error.remedy) from None
     return None
+
+
+def _in_file(source: Source, environ: Mapping[str, str]) -> str:
+    """What the JSON of the file has there, "" when there is no such file or value."""
+    name = source.file
+    path = Path(environ.get("HOME") or Path.home()) / name[2:] if name.startswith("~/") else Path(name)
+    try:
+        found: object = msgspec.json.decode(path.read_bytes()[:_LARGEST_FILE])
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
+    for part in source.field.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def _printed(source: Source, environ: Mapping[str, str], timeout: float) -> str:

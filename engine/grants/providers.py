@@ -19,6 +19,7 @@ import msgspec
 from engine.config.values import shown
 from engine.config.yaml_tree import Items, Mapping, Node, Scalar, read_yaml
 from engine.errors import ConfigError, GrantError, HomeError, UnknownProvider
+from engine.grants.npm import NPM
 from engine.grants.table import LATER, Flaw, Provider, builtin_providers, flaw
 from engine.home import Home
 
@@ -56,7 +57,7 @@ class Providers(msgspec.Struct, frozen=True):
 
 def load_providers(home: Home) -> Providers:
     """Never raises for a bad file: it is named in `bad`. Blocking, a few milliseconds."""
-    rows = dict(builtin_providers())
+    rows = {**builtin_providers(), NPM.name: NPM}
     bad: list[ConfigError] = []
     try:
         files = _files(home)

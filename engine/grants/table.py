@@ -37,7 +37,7 @@ _NOT_FOR_CREDENTIALS = frozenset(
     )
 )  # fmt: skip
 # Promised by the seeds, delivered by code of their own and not by this table.
-LATER = {"aws": "AWS", "ssh": "SSH", "npm": "npm"}
+LATER = {"aws": "AWS", "ssh": "SSH"}
 
 
 class HostRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,13 +50,17 @@ class HostRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One place on the host where a value is looked for: a variable, or a command that prints it."""
+    """One place on the host where a value is looked for: a variable, a command that prints it, or a file
+    (`~/` is the person's home) whose JSON has it at the dotted path `field`.
+    """
 
     env: str = ""
     command: tuple[str, ...] = ()
+    file: str = ""
+    field: str = ""
 
     def __str__(self) -> str:
-        return self.env or " ".join(self.command)
+        return self.env or self.file or " ".join(self.command)
 
 
 class Validation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,6 +77,7 @@ class Validation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """env: variable -> placeholder that the container gets.
 
+    setup: a command that makes a value, for the person's own terminal.
     scopes: name -> what `PROVIDER:NAME` lets through. limits: of every grant of it.
     shares: built-in providers whose hosts a person's own one covers too, on purpose.
     name, origin (the file that it is from, "" for built in): set by whoever reads a table, never in one.
@@ -82,6 +87,7 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hosts: tuple[HostRule, ...]
     env: dict[str, str] = {}
     sources: tuple[Source, ...] = ()
+    setup: tuple[str, ...] = ()
     validation: Validation | None = None
     scopes: dict[str, Scope] = {}
     limits: Limits = Limits()
@@ -152,8 +158,12 @@ def flaw(name: str, row: Provider) -> Flaw | None:
         if not is_placeholder(placeholder):  # what nobody could take for a value, nor find by chance
             return Flaw("env", f"{variable}: expected a placeholder that contains moat-proxy-injected")
     for index, source in enumerate(row.sources):
-        if bool(source.env) == bool(source.command) or (source.env and not _VARIABLE.fullmatch(source.env)):
-            return Flaw(f"sources[{index}]", "expected each source to have either env or command")
+        if sum(map(bool, (source.env, source.command, source.file))) != 1:
+            return Flaw(f"sources[{index}]", "expected each source to have either env or command, or file")
+        if source.env and not _VARIABLE.fullmatch(source.env):
+            return Flaw(f"sources[{index}]", "expected env to be a variable's name")
+        if bool(source.file) != bool(source.field):
+            return Flaw(f"sources[{index}]", "expected file and field together")
     if row.validation and not rule_for(row, row.validation.url):
         return Flaw(
             "validation", "expected the validation request to go to a host and port of the grant over https"

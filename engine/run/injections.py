@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from engine.config import GrantWish, Limits, parse_grant
 from engine.credentials import Credential, CredentialStore
 from engine.errors import CredentialMissing, GrantError
-from engine.grants import Provider, Providers, render_header
+from engine.grants import Provider, Providers, npm, render_header
 from engine.proxy import HostRule, Injection
 from engine.run.renewal import Opened, Renewal
 from engine.run.ssh_delivery import SshAccess
+from engine.runtimes import PlacedFile
 from engine.secrets import Resolved
 
 
@@ -28,11 +29,13 @@ class Granted:
         expired: tuple[str, ...] = (),
         secrets: Resolved | None = None,
         renewal: Renewal | None = None,
+        files: tuple[PlacedFile, ...] = (),
     ) -> None:
         self.injections = injections
         self.expired = expired
         self.secrets = secrets or Resolved({}, {})
         self.renewal = renewal
+        self.files = files
         self.ssh: SshAccess | None = None
         self.placeholders: dict[str, str] = {}
         for item in providers:
@@ -74,8 +77,13 @@ def open_grants(store: CredentialStore, names: Iterable[str], known: Providers) 
         injections.append(injection(item, credential, wish))
         if expired(credential):
             stale.append(item.name)
+    files = [
+        PlacedFile(npm.CONFIG, npm.config_file(npm.decode(each.credential.token)))
+        for each in opened
+        if each.item.name == npm.NAME
+    ]
     renewal = Renewal(store, opened, injection)
-    return Granted(tuple(providers), tuple(injections), tuple(stale), renewal=renewal)
+    return Granted(tuple(providers), tuple(injections), tuple(stale), renewal=renewal, files=tuple(files))
 
 
 def _check_scope(item: Provider, wish: GrantWish) -> None:
@@ -87,12 +95,18 @@ def _check_scope(item: Provider, wish: GrantWish) -> None:
 def injection(item: Provider, credential: Credential, wish: GrantWish | None = None) -> Injection:
     """wish: what the run's grant is narrowed to; None is all that the provider gives."""
     wish = wish or GrantWish(item.name)
+    hosts, tokens = item.hosts, (credential.token,) * len(item.hosts)
+    placeholders = tuple(dict.fromkeys(item.env.values()))
+    if item.name == npm.NAME:
+        registries = npm.decode(credential.token)
+        hosts, tokens = npm.host_rules(registries), tuple(registry.token for registry in registries)
+        placeholders = (npm.PLACEHOLDER,)
     return Injection(
         grant=item.name,
-        rules=tuple(HostRule(pattern=r.pattern, ports=r.ports, header=r.header) for r in item.hosts),
-        values=tuple(render_header(rule, credential.token) for rule in item.hosts),
-        placeholders=tuple(dict.fromkeys(item.env.values())),
-        secrets=(credential.token,),
+        rules=tuple(HostRule(pattern=r.pattern, ports=r.ports, header=r.header) for r in hosts),
+        values=tuple(render_header(rule, token) for rule, token in zip(hosts, tokens, strict=True)),
+        placeholders=placeholders,
+        secrets=tuple(dict.fromkeys(tokens)),
         scope_name=wish.scope,
         scope=item.scopes[wish.scope] if wish.scope else None,
         limits=tuple(limits for limits in (item.limits, wish.limits) if limits != Limits()),

@@ -230,7 +230,7 @@ def _container_spec(
         binds=tuple(Bind(str(mount.source), mount.target, read_only=mount.read_only) for mount in spec.mounts)
         + ssh.binds
         + more,
-        files=trust_files(trust.certificate, trust.bundle, trust.java_store) + ssh.files,
+        files=trust_files(trust.certificate, trust.bundle, trust.java_store) + ssh.files + granted.files,
         user=container_user(info, os.getuid(), os.getgid()),
         sandbox=sandbox,
         network=network,

@@ -1,8 +1,8 @@
 """A run's credentials kept those of the store: what a person grants again counts from then on.
 
 Two things are looked at off the requests' path: whether a credential's file has changed, every LOOK_EVERY
-seconds; and what the command that gave the credential (`gh auth token`) prints now, every REREAD_EVERY. A
-new value goes into the store, so that other runs have it too, and from there into the proxy. A credential
+seconds; and what the command or file that gave it (`gh auth token`) says now, every REREAD_EVERY. A new
+value goes into the store, so that other runs have it too, and from there into the proxy. A credential
 that was revoked stays with the run until its end, as is promised where it is revoked.
 """
 
@@ -94,10 +94,11 @@ class Renewal:
         return injection
 
     def _reread(self, each: Opened) -> None:
-        """Ask the command that the credential came from again; one that has nothing now changes nothing."""
-        source = next(
-            (one for one in each.item.sources if one.command and str(one) == _source(each.credential)), None
-        )
+        """Ask the command, or look into the file, that the credential came from; what has nothing now changes
+        nothing.
+        """
+        living = (one for one in each.item.sources if one.command or one.file)
+        source = next((one for one in living if str(one) == _source(each.credential)), None)
         if source is None:
             return
         found = find_token(msgspec.structs.replace(each.item, sources=(source,)), os.environ)

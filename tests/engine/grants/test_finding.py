@@ -94,3 +94,17 @@ def test_reading_the_table_brings_no_network_library() -> None:
         env=dict(os.environ),
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_what_claude_code_keeps_is_the_last_to_be_looked_at(tmp_path):
+    file = tmp_path / ".claude" / ".credentials.json"
+    file.parent.mkdir()
+    claude, env = provider("claude"), {"HOME": str(tmp_path), "PATH": ""}
+    for text in ("", "[", "[1]", '{"claudeAiOauth": 1}', '{"claudeAiOauth": {"accessToken": 1}}'):
+        file.write_text(text)
+        assert find_token(claude, env) is None
+    file.write_text('{"claudeAiOauth": {"accessToken": "sk-ant-oat01-x", "refreshToken": "r"}}')
+    assert find_token(claude, env) == FoundToken("sk-ant-oat01-x", "~/.claude/.credentials.json")
+    assert find_token(claude, env, files=False) is None
+    env["CLAUDE_CODE_OAUTH_TOKEN"] = "mine"
+    assert find_token(claude, env) == FoundToken("mine", "CLAUDE_CODE_OAUTH_TOKEN")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError, UnknownProvider
-from engine.grants import builtin_providers, load_providers
+from engine.grants import builtin_providers, load_providers, npm
 from engine.home import Home
 
 GOOD = """\
@@ -34,7 +34,7 @@ def write(home: Home, text: str, name: str = "mycorp.yaml") -> Path:
 
 def test_without_any_there_is_the_built_in_table(home: Home) -> None:
     known = load_providers(home)
-    assert (known.rows, known.bad) == (builtin_providers(), ())
+    assert (known.rows, known.bad) == ({**builtin_providers(), "npm": npm.NPM}, ())
 
 
 def test_one_of_ones_own_stands_beside_the_built_in_ones(home: Home) -> None:
@@ -93,7 +93,7 @@ def test_a_mistake_is_named_with_its_line_and_disables_its_file_only(
     (error,) = found.bad
     assert (error.file, error.line) == (file, line), str(error)
     assert words in str(error)
-    assert set(found.rows) == {*builtin_providers(), "other"}
+    assert set(found.rows) == {*builtin_providers(), "npm", "other"}
     with pytest.raises(ConfigError if error.key == "mycorp" else UnknownProvider) as caught:
         found.get("mycorp")
     if "YAML" in words:

@@ -23,7 +23,7 @@ from types import SimpleNamespace
 engine.list_providers = lambda home: [
     engine.ProviderInfo(name="github", title="GitHub", hosts=("api.github.com",), header="Authorization")
 ]
-engine.find_token = lambda home, provider: None
+engine.find_token = lambda home, provider, files=True: None
 async def validate_token(home, provider, token):
     assert token == {SECRET!r}, "the token came out different"
     return "octocat"
@@ -45,7 +45,9 @@ def stored(fake):
         return engine.GrantInfo(provider=provider, account=more["account"], source=more["source"])
 
     fake("list_providers", lambda home: [GITHUB])
-    fake("find_token", lambda home, provider: SimpleNamespace(value=SECRET, source="GITHUB_TOKEN"))
+    fake(
+        "find_token", lambda home, provider, files=True: SimpleNamespace(value=SECRET, source="GITHUB_TOKEN")
+    )
     fake("validate_token", validate)
     fake("save_grant", save)
     return kept
@@ -143,7 +145,7 @@ def test_other_usage_errors_stay_helpful(argv, says, moat, stored, capsys):
 
 
 def test_without_a_terminal_it_says_where_a_credential_could_come_from(moat, stored, fake, capsys):
-    fake("find_token", lambda home, provider: None)
+    fake("find_token", lambda home, provider, files=True: None)
     assert moat("grant", "github") == 125
     err = capsys.readouterr().err
     for way in ("GITHUB_TOKEN", "GH_TOKEN", "gh auth token", "--stdin"):

@@ -1,0 +1,37 @@
+"""npm's registries, from the person's own .npmrc to a container that holds a placeholder for each."""
+
+from __future__ import annotations
+
+import pytest
+from e2e.conftest import CANARY
+
+pytestmark = pytest.mark.docker
+
+SCRIPT = """
+cat "$NPM_CONFIG_USERCONFIG"
+token=$(sed -n 's/.*_authToken=//p' "$NPM_CONFIG_USERCONFIG")
+curl -s -H "Authorization: Bearer $token" https://api.github.com/user
+"""
+
+
+def test_the_registrys_token_goes_to_the_registry(moat, workspace, github, tmp_path):
+    person = tmp_path / "person"
+    person.mkdir()
+    # the service that is there plays the registry
+    (person / ".npmrc").write_text(
+        f"registry=https://api.github.com/\n//api.github.com/:_authToken={CANARY}\n"
+    )
+    (workspace / ".npmrc").write_text("registry=https://evil.test/\n//evil.test/:_authToken=x\n")
+    done = moat("grant", "npm", HOME=str(person))
+    assert b"taken from ~/.npmrc" in done.stdout
+    assert moat.json("grant", "show", "npm")["hosts"] == ["api.github.com"]
+    done = moat(
+        "--no-ui", "run", "-n", "npm", "-g", "npm", *github.flags(), workspace, "--no-sandbox", "--",
+        "sh", "-c", SCRIPT,
+    )  # fmt: skip
+    assert done.stdout.decode().splitlines() == [
+        "registry=https://api.github.com/",
+        "//api.github.com/:_authToken=npm_moatProxyInjected00000000",
+        '{"login":"octocat"}',
+    ]
+    assert moat.files_with(CANARY) == []
