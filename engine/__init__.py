@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from engine.events import RequestRecord as RequestRecord
     from engine.events import RunInfo as RunInfo
     from engine.events import RunState as RunState
+    from engine.events import grant_provider as grant_provider
     from engine.events import timestamp as timestamp
     from engine.granting import find_ssh as find_ssh
     from engine.granting import find_token as find_token
@@ -102,7 +103,7 @@ _HOMES = {
     "engine.events": (
         "Approval", "GrantInfo", "GrantState", "GrantUse",
         "LogLine", "ProviderInfo", "RequestRecord", "RunInfo", "RunState",
-        "timestamp",
+        "grant_provider", "timestamp",
     ),
     "engine.granting": (
         "find_ssh", "find_token", "list_grants", "list_providers", "provider_problems", "revoke_grant",

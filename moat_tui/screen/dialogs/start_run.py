@@ -190,8 +190,15 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
 
     @on(TickList.SelectionToggled, "#granted")
     def _toggled(self, event: TickList.SelectionToggled[str]) -> None:
-        name = event.selection.value
-        self._chosen[name] = name in event.selection_list.selected
+        from engine import grant_provider
+
+        name, ticks = event.selection.value, event.selection_list
+        self._chosen[name] = name in ticks.selected
+        if self._chosen[name]:  # a provider is given once, whole or as one of its scopes
+            for other in list(ticks.selected):
+                if other != name and grant_provider(other) == grant_provider(name):
+                    ticks.deselect(other)
+                    self._chosen[other] = False
 
     @on(Input.Changed, "#workspace")
     def _workspace_changed(self, event: Input.Changed) -> None:

@@ -55,6 +55,18 @@ async def test_a_profile_has_its_own_grants(screen, face, tmp_path):
         assert (asked.profile, asked.grants) == ("work", ("openai",))
 
 
+async def test_a_provider_is_given_whole_or_as_a_scope(screen, face, tmp_path):
+    face.stored = [GrantInfo("github", scopes=("ro",))]
+    async with screen() as pilot:
+        await wait_for(pilot, lambda: "1 grant" in screen_text(pilot))
+        form = await open_form(pilot, tmp_path)
+        await wait_for(pilot, lambda: "[ ] github:ro" in screen_text(pilot))
+        form.query_one("#granted").focus()
+        await pilot.press("space", "down", "space", "ctrl+s")
+        await wait_for(pilot, lambda: len(face.called("start")) == 1)
+        assert face.called("start")[0][0].grants == ("github:ro",)
+
+
 async def test_the_right_arrow_takes_a_directory_used_before(screen, home, tmp_path):
     write_run(home, RunInfo("run_1", "a", ago(minutes=1), RunState.EXITED, workspace=str(tmp_path)))
     async with screen() as pilot:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.screen_home import NOW, ago
 
-from engine import GrantInfo, GrantUse, RunInfo, RunState
+from engine import GrantInfo, GrantState, GrantUse, RunInfo, RunState
 from moat_tui.screen.models.grant_rows import by_profile, grant_report, live_users, uses_by_run
 from moat_tui.screen.models.welcome import terminal_title, welcome_lines
 
@@ -34,10 +34,20 @@ def test_the_report_tells_uses_and_users():
     )
 
 
+def test_the_report_tells_what_a_run_was_narrowed_to():
+    narrow = RunInfo("run_4", "reader", ago(), RunState.RUNNING, grants=("github:ro;max_requests=9",))
+    grant = GrantInfo("github", scopes=("ro",))
+    assert live_users(grant, [narrow]) == [narrow]
+    text = "\n".join("".join(p for p, _ in line) for line in grant_report(grant, {}, NOW, users=[narrow]))
+    assert "● reader (github:ro;max_requests=9)" in text
+    assert "github:ro" in text
+
+
 def test_grants_by_profile():
-    grants = [GrantInfo("openai"), GrantInfo("aws", "work"), GrantInfo("github")]
+    grants = [GrantInfo("openai", state=GrantState.REFUSED), GrantInfo("aws", "work")]
+    grants.append(GrantInfo("github", scopes=("ro",)))
     assert by_profile(grants) == {
-        "": {"github": "✓ valid", "openai": "✓ valid"},
+        "": {"github": "✓ valid", "github:ro": "✓ valid", "openai": "✗ refused"},
         "work": {"aws": "✓ valid"},
     }
 
