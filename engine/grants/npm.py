@@ -112,9 +112,11 @@ def host_rules(registries: list[Registry]) -> tuple[HostRule, ...]:
     return tuple(HostRule(r.host, "Authorization", "Bearer {token}", (r.port,)) for r in registries)
 
 
-def config_file(registries: list[Registry]) -> bytes:
-    """The container's own `.npmrc`: the same registries, the placeholder for each token."""
-    lines: list[str] = []
+def config_file(registries: list[Registry], bundle: str) -> bytes:
+    """The container's own `.npmrc`: the same registries, the placeholder for each token. bundle: the CAs to
+    trust, because a `cafile` of the image's would go before what Node is told otherwise.
+    """
+    lines = [f"cafile={bundle}"]
     for registry in registries:
         if registry.default:
             lines.append(f"registry=https:{registry.place}")

@@ -13,6 +13,7 @@ from engine.credentials import Credential, CredentialStore
 from engine.errors import CredentialMissing, GrantError
 from engine.grants import Provider, Providers, npm, render_header
 from engine.proxy import HostRule, Injection
+from engine.run.environment import CA_BUNDLE
 from engine.run.renewal import Opened, Renewal
 from engine.run.ssh_delivery import SshAccess
 from engine.runtimes import PlacedFile
@@ -78,7 +79,7 @@ def open_grants(store: CredentialStore, names: Iterable[str], known: Providers) 
         if expired(credential):
             stale.append(item.name)
     files = [
-        PlacedFile(npm.CONFIG, npm.config_file(npm.decode(each.credential.token)))
+        PlacedFile(npm.CONFIG, npm.config_file(npm.decode(each.credential.token), CA_BUNDLE))
         for each in opened
         if each.item.name == npm.NAME
     ]

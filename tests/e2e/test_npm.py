@@ -30,6 +30,7 @@ def test_the_registrys_token_goes_to_the_registry(moat, workspace, github, tmp_p
         "sh", "-c", SCRIPT,
     )  # fmt: skip
     assert done.stdout.decode().splitlines() == [
+        "cafile=/moat/ca/bundle.crt",
         "registry=https://api.github.com/",
         "//api.github.com/:_authToken=npm_moatProxyInjected00000000",
         '{"login":"octocat"}',

@@ -44,7 +44,8 @@ def test_each_registry_of_ones_own_npmrc_gets_its_own_token(tmp_path: Path) -> N
     assert token is not None
     assert token.source == "~/.npmrc"
     registries = npm.decode(token.value)
-    assert npm.config_file(registries).decode().splitlines() == [
+    assert npm.config_file(registries, "/ca.crt").decode().splitlines() == [
+        "cafile=/ca.crt",
         "@me:registry=https://registry.npmjs.org/",
         "//registry.npmjs.org/:_authToken=npm_moatProxyInjected00000000",
         "registry=https://npm.corp.test:8443/api/npm/all/",
