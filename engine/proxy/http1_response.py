@@ -47,6 +47,8 @@ class ResponseHead(msgspec.Struct, frozen=True):
 
 def find_end(data: bytearray) -> int:
     """The length of the head including its empty line, 0 while it is not complete. Raises BadResponse."""
+    if data.startswith((b"\n", b"\r\n")):  # an empty head, whatever follows; as mitmproxy's reader sees it
+        raise BadResponse("the upstream's response head is not valid HTTP")
     found = _END.search(data)
     if (found.end() if found else len(data)) > MAX_HEAD:
         raise BadResponse("the upstream's response head is too long")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -62,6 +63,7 @@ def runner() -> Iterator[Runner]:
     running.close()
 
 
+_LENGTH = re.compile(rb"content-length:", re.IGNORECASE)
 MISFRAMED = "a body that is not framed as announced"
 WHO = ("method", "url", "host", "grant")
 
@@ -69,6 +71,10 @@ WHO = ("method", "url", "host", "grant")
 def assert_same(fast: Came, layers: Came, *, of_requests: bool) -> None:
     if of_requests:
         _leave_to_chance(fast, layers)
+        for came in (fast, layers):
+            came.denials = [_without_wording(denial) for denial in came.denials]
+            came.records = [_without_wording(record) for record in came.records]
+            came.answers = [_without_wording(answer) for answer in came.answers]
     for name in ("upstream", "intents", "denials", "answers", "waits", "records"):
         assert getattr(fast, name) == getattr(layers, name), name
 
@@ -86,6 +92,19 @@ def _leave_to_chance(fast: Came, layers: Came) -> None:
                 came.upstream = [heard for heard in came.upstream if isinstance(heard, list)]
                 came.records[at:] = [{name: record[name] for name in WHO} for record in came.records[at:]]
             return
+
+
+def _without_wording(told: Any) -> Any:
+    """Which of several faults of a malformed head is named depends on how much of it had come; that it is
+    refused as malformed does not.
+    """
+    if isinstance(told, tuple) and "malformed" in told:
+        return (*told[:-1], "")
+    if isinstance(told, dict) and told.get("rule") == "malformed":
+        return {**told, "error": "", "response_body": "", "bytes_in": 0}
+    if isinstance(told, list) and told and b"x-moat-rule: malformed" in told[0]:
+        return [b"\r\n".join(line for line in told[0].split(b"\r\n") if not _LENGTH.match(line))]
+    return told
 
 
 METHODS = st.sampled_from(

@@ -175,8 +175,10 @@ async def test_a_long_host_wraps_and_a_lookalike_is_spelled_out(screen, ask, siz
 
 
 def _dialog(pilot):
-    lines = screen_text(pilot).splitlines()
-    return [part.strip() for line in lines for part in line.split("│")[1:-1]]
+    """The dialog's own lines, without the screen that shows beside it."""
+    box = pilot.app.screen.query_one(".dialog").region
+    lines = screen_text(pilot).splitlines()[box.y + 1 : box.bottom - 1]
+    return [line[box.x + 1 : box.right - 1].strip() for line in lines]
 
 
 async def test_several_runs_and_choosing_among_them(screen, face, ask):
