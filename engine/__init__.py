@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from engine.audit import render_verdict as render_verdict
     from engine.audit import verdict_json as verdict_json
     from engine.audit import verify_bundle as verify_bundle
+    from engine.aws import AwsRole as AwsRole
+    from engine.aws import check_aws_role as check_aws_role
+    from engine.aws import read_aws_policy as read_aws_policy
     from engine.config.host import HostConfig as HostConfig
     from engine.config.host import load_host_config as load_host_config
     from engine.config.host import save_theme as save_theme
@@ -47,8 +50,10 @@ if TYPE_CHECKING:
     from engine.granting import list_providers as list_providers
     from engine.granting import provider_problems as provider_problems
     from engine.granting import revoke_grant as revoke_grant
+    from engine.granting import save_aws_grant as save_aws_grant
     from engine.granting import save_grant as save_grant
     from engine.granting import save_ssh_grant as save_ssh_grant
+    from engine.granting import validate_aws_role as validate_aws_role
     from engine.granting import validate_token as validate_token
     from engine.grants import FoundToken as FoundToken
     from engine.home import Home as Home
@@ -96,6 +101,7 @@ _HOMES = {
     "engine.audit": (
         "AuditCounts", "AuditPages", "Entry", "Verdict", "render_verdict", "verdict_json", "verify_bundle",
     ),
+    "engine.aws": ("AwsRole", "check_aws_role", "read_aws_policy"),
     "engine.config.host": ("HostConfig", "load_host_config", "save_theme"),
     "engine.config.secret_reference": ("parse_secret_pair",),
     "engine.doctor": ("CheckResult", "CheckState", "fix_machine", "run_checks"),
@@ -107,8 +113,7 @@ _HOMES = {
     ),
     "engine.granting": (
         "find_ssh", "find_token", "list_grants", "list_providers", "provider_problems", "revoke_grant",
-        "save_grant", "save_ssh_grant",
-        "validate_token",
+        "save_aws_grant", "save_grant", "save_ssh_grant", "validate_aws_role", "validate_token",
     ),
     "engine.grants": ("FoundToken",),
     "engine.home": ("Home",),

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.errors import ConfigError, CredentialError, GrantError, HomeError
+from engine.aws import AWS, role_of
+from engine.errors import ConfigError, CredentialError, GrantError, HomeError, UsageError
 from engine.events import GrantInfo, GrantState, GrantUse, ProviderInfo, timestamp
 from engine.home import Home
 
 if TYPE_CHECKING:
+    from engine.aws import AwsRole
     from engine.credentials import Credential, CredentialStore
     from engine.grants import FoundToken, Provider, Providers
     from engine.ssh_agent import SshOffer
@@ -119,6 +121,25 @@ def save_ssh_grant(home: Home, offer: SshOffer, key: str, profile: str = "") -> 
     return next(item for item in _ssh_grants(home, name, _last_uses(home)) if item.hosts == (offer.host,))
 
 
+async def validate_aws_role(role: AwsRole) -> None:
+    """Assume the role once, with this machine's AWS credentials. Raises GrantError when that fails."""
+    import asyncio
+
+    from engine import aws
+
+    await asyncio.to_thread(aws.assume_role, role, "moat-grant")
+
+
+def save_aws_grant(home: Home, role: AwsRole, profile: str = "") -> GrantInfo:
+    """Encrypt and store which role runs may have, replacing an older one whole."""
+    from engine.aws import metadata_of
+    from engine.credentials import Credential, CredentialStore
+
+    store = CredentialStore(home, profile)
+    store.put(Credential(provider=AWS, token=role.arn, created_at=timestamp(), metadata=metadata_of(role)))
+    return _grant_info(store, AWS, _last_uses(home))
+
+
 def revoke_grant(home: Home, provider: str, profile: str = "") -> bool:
     """Delete the stored value; False when there was none. Running agents keep theirs until they end."""
     from engine.credentials import CredentialStore
@@ -152,10 +173,14 @@ def _grant_info(
     used = uses.get((store.profile, name), _Use())
     info = GrantInfo(provider=name, profile=store.profile, last_used_at=used.at, last_used_run=used.run)
     try:
+        if name == AWS:
+            return _role_info(info, store.get(name))
         item = _provider_info(known.get(name))
         info = msgspec.structs.replace(
             info, title=item.title, hosts=item.hosts, env=item.env, scopes=item.scopes
         )
+    except (CredentialError, HomeError, UsageError) as error:
+        return msgspec.structs.replace(info, state=GrantState.UNREADABLE, problem=str(error))
     except (GrantError, ConfigError):
         pass  # stored by a newer Moat or by the Go one; still listed, so that it can be revoked
     try:
@@ -178,6 +203,22 @@ def _grant_info(
         account=credential.metadata.get("account", ""),
         created_at=credential.created_at,
         expires_at=credential.expires_at,
+    )
+
+
+def _role_info(info: GrantInfo, credential: Credential) -> GrantInfo:
+    """Raises UsageError for a record that is no role."""
+    role = role_of(credential.token, credential.metadata)
+    minutes = role.session_duration // 60
+    facts = [role.region, f"{minutes} min", *(["with a session policy"] if role.policy else [])]
+    return msgspec.structs.replace(
+        info,
+        title=f"AWS ({', '.join(facts)})",
+        hosts=role.hosts,
+        account=role.arn,
+        source=f"AWS profile {role.profile}" if role.profile else "this machine's AWS credentials",
+        env={"AWS_CONFIG_FILE": "/moat/aws/config", "AWS_REGION": role.region},
+        created_at=credential.created_at,
     )
 
 

@@ -37,7 +37,7 @@ _NOT_FOR_CREDENTIALS = frozenset(
     )
 )  # fmt: skip
 # Promised by the seeds, delivered by code of their own and not by this table.
-LATER = {"aws": "AWS", "ssh": "SSH"}
+LATER = {"ssh": "SSH"}
 
 
 class HostRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,6 +9,7 @@
     admission  exchange  answers  capture  dial  private     one request's way, without mitmproxy
     open_requests                                            which ones are on their way
     entry  tunnels  opaque  transparent  names               the ways in, also for clients that know no proxy
+    served                                                   what the proxy itself gives to its run
     http1  http2  stream  tls  heads  upstream  scrubbing  connection   mitmproxy's layers, guarded
     server  spec  recorder  ca  trust                        what a run's supervisor uses
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from engine.proxy.recorder import INJECT as INJECT
     from engine.proxy.recorder import INJECT_REPLACED as INJECT_REPLACED
     from engine.proxy.recorder import Recorder as Recorder
+    from engine.proxy.served import Given as Given
+    from engine.proxy.served import Served as Served
     from engine.proxy.server import ProxyServer as ProxyServer
     from engine.proxy.server import preload as preload
     from engine.proxy.spec import HostRule as HostRule
@@ -60,6 +63,7 @@ _HOMES = {
     ".policy": ("Policy", "decide"),
     ".private": ("parse_private",),
     ".recorder": ("INJECT", "INJECT_REPLACED", "Recorder"),
+    ".served": ("Given", "Served"),
     ".server": ("ProxyServer", "preload"),
     ".spec": ("HostRule", "Injection", "ProxySpec"),
     ".transparent": ("TransparentSockets", "bind_transparent"),

@@ -26,10 +26,11 @@ from engine.proxy.needles import Needles
 from engine.proxy.open_requests import OpenRequests
 from engine.proxy.placeholders import decode_basic
 from engine.proxy.policy import Policy, decide
-from engine.proxy.recorder import INJECT, INJECT_REPLACED, Recorder
+from engine.proxy.recorder import FETCH, INJECT, INJECT_REPLACED, Recorder
 from engine.proxy.redact import Redactor
 from engine.proxy.scrub import Lexicon
 from engine.proxy.scrub_response import ResponseScrubber, asked
+from engine.proxy.served import NO_TOKEN, Served, Whereabouts, given, not_given, token_shown
 from engine.proxy.spec import Injection, ProxySpec
 
 _NOT_IN_TRAILERS = {
@@ -45,6 +46,8 @@ class Admission:
     def __init__(self, spec: ProxySpec, recorder: Recorder, holding: Holding | None = None) -> None:
         self._holding = holding or Holding(0)
         self._credentials = f"moat:{spec.token}".encode("ascii")
+        self._token = spec.token
+        self._served = {served: Whereabouts(served) for served in spec.served}
         self._recorder = recorder
         self._open = OpenRequests(recorder)
         self._limits = LimitKeeper(spec.injections)
@@ -84,7 +87,12 @@ class Admission:
     async def admit(self, head: RequestHead, exchange: Exchange) -> HeaderList | Answer:
         """The header fields to send, complete but for framing; or what to answer instead of sending."""
         self._open.add(exchange)
+        for served in self._served:
+            if served.wanted(head):
+                return await self._serve(served, head, exchange)
         decision = decide(head, self.policy)
+        for whereabouts in self._served.values():
+            decision = whereabouts.astray(head, decision) or decision
         if decision.ask:
             held = await self._hold(head, decision, exchange)
             if isinstance(held, Answer):
@@ -167,20 +175,40 @@ class Admission:
         header, value = injection.rules[rule.index].header, injection.values[rule.index]
         injected = inject(fields, header, value, self._placeholders)
         action = INJECT_REPLACED if injected.replaced_foreign else INJECT
-        try:
-            async with asyncio.timeout(RECORD_TIMEOUT):
-                await self._recorder.credential(rule.grant, action, host)
-        except (MoatError, TimeoutError, OSError) as error:
-            exchange.error = f"the credential was withheld: {type(error).__name__}"
-            status, name, message, remedy = NOT_RECORDED
-            return failure(status, name, host, message, remedy)
-        exchange.grant = rule.grant
+        if (unrecorded := await self._intent(rule.grant, action, host, exchange)) is not None:
+            return unrecorded
         others = self._header_names - {rule.header}
         fields = strip_placeholders(injected.headers, others, self._placeholders)
         if self._lexicon is None:
             return fields
         exchange.scrubber = ResponseScrubber(self._lexicon)
         return asked(fields)
+
+    async def _serve(self, served: Served, head: RequestHead, exchange: Exchange) -> Answer:
+        exchange.sent(head.headers)
+        if not token_shown(head, self._token):
+            await self.refused(exchange, NO_TOKEN)
+            return denial(NO_TOKEN)
+        try:
+            what = await served.give()
+        except MoatError as error:
+            return not_given(error, served.grant)
+        self.redactor.learn(what.secrets)
+        self._served[served].learn(what)
+        unrecorded = await self._intent(served.grant, FETCH, what.host, exchange)
+        return unrecorded or given(what, served.grant)
+
+    async def _intent(self, grant: str, action: str, host: str, exchange: Exchange) -> Answer | None:
+        """Make the audit entry durable; what to answer when it cannot be."""
+        try:
+            async with asyncio.timeout(RECORD_TIMEOUT):
+                await self._recorder.credential(grant, action, host)
+        except (MoatError, TimeoutError, OSError) as error:
+            exchange.error = f"the credential was withheld: {type(error).__name__}"
+            status, name, message, remedy = NOT_RECORDED
+            return failure(status, name, host, message, remedy)
+        exchange.grant = grant
+        return None
 
     def without_credentials(self, trailers: HeaderList) -> HeaderList:
         """Trailer fields that may follow: none that would be a second credential, end at a proxy, or say

@@ -16,13 +16,15 @@ class Answer(msgspec.Struct, frozen=True):
     denied: bool = False
     challenge: bool = False  # 407: asks for proxy credentials
     why: str = ""  # the one sentence of `text` that gives the reason
+    kind: str = "text/plain; charset=utf-8"
+    private: bool = False  # what was asked for, which is for the agent alone and is not recorded
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         fields = [
-            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-type", self.kind.encode("ascii")),
             (b"content-length", b"%d" % len(self.body())),
             (b"cache-control", b"no-store"),
-            (b"x-moat-decision", b"denied" if self.denied else b"failed"),
+            (b"x-moat-decision", b"denied" if self.denied else b"allowed" if self.private else b"failed"),
             (b"x-moat-rule", self.rule.encode("ascii")),
         ]
         if self.challenge:
@@ -34,7 +36,9 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 REASONS = {
+    200: b"OK",
     400: b"Bad Request",
+    401: b"Unauthorized",
     403: b"Forbidden",
     407: b"Proxy Authentication Required",
     500: b"Internal Server Error",

@@ -12,6 +12,7 @@ from engine.events import RequestRecord, timestamp
 from engine.proxy.answers import Answer
 from engine.proxy.capture import Capture
 from engine.proxy.decision import Decision
+from engine.proxy.mask import REDACTED
 from engine.proxy.redact import Redactor
 from engine.proxy.scrub_response import ResponseScrubber
 
@@ -66,11 +67,11 @@ class Exchange:
     def answer(self, answer: Answer) -> None:
         """Moat answers itself."""
         self.answered(answer.status, answer.headers())
-        self.response.see(answer.body())
+        self.response.see(REDACTED.encode() if answer.private else answer.body())
         self.rule = self.rule or answer.rule
         self.denied = self.denied or answer.denied
         self.reason = answer.why or answer.text.partition("\n")[0]
-        if not answer.denied:
+        if not answer.denied and not answer.private:
             self.error = self.error or self.reason
 
     def withdraw(self) -> None:

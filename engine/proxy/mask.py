@@ -19,6 +19,7 @@ from engine.proxy.scrub import Lexicon, scrubbed
 
 REDACTED = "[REDACTED]"
 _SHORTEST_TAIL = 4  # characters of a credential that may stand at a cut without being blotted out
+_LOTS = 3
 _SHORTEST_CODED = 8  # a shorter base64 core would hit innocent text
 
 
@@ -26,7 +27,21 @@ class Masker:
     """`longest` is the length in characters of the longest spelling: what a capture must read ahead."""
 
     def __init__(self, values: Iterable[str]) -> None:
-        values = {value for value in values if value}
+        self._values = tuple(values)
+        self._learnt: list[tuple[str, ...]] = []
+        self._compile()
+
+    def learn(self, values: Iterable[str]) -> None:
+        """Blot these out too from now on: values that live for minutes. Only the last few lots are kept, for
+        those before them have expired, and every one makes each search longer.
+        """
+        lot = tuple(values)
+        if lot not in self._learnt:
+            self._learnt = [*self._learnt, lot][-_LOTS:]
+            self._compile()
+
+    def _compile(self) -> None:
+        values = {value for lot in (self._values, *self._learnt) for value in lot if value}
         spellings = {spelling for value in values for spelling in _spellings(value)}
         # longest first, so that a value inside another's spelling does not leave the rest standing
         self._spellings = sorted(spellings, key=lambda text: (-len(text), text))
@@ -55,10 +70,11 @@ class Masker:
     def _without_tail(self, text: str) -> str:
         longest = 0
         for spelling in self._spellings:
-            for length in range(min(len(spelling) - 1, len(text)), max(longest, _SHORTEST_TAIL - 1), -1):
-                if text.endswith(spelling[:length]):
-                    longest = length
-                    break
+            start = text.find(spelling[:_SHORTEST_TAIL], max(0, len(text) - len(spelling) + 1))
+            while start >= 0 and not spelling.startswith(text[start:]):
+                start = text.find(spelling[:_SHORTEST_TAIL], start + 1)
+            if start >= 0:
+                longest = max(longest, len(text) - start)
         return text[:-longest] + REDACTED if longest else text
 
 

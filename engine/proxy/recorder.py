@@ -8,6 +8,7 @@ from typing import Protocol
 from engine.events import RequestRecord
 
 INJECT = "inject"
+FETCH = "fetch"  # a temporary credential was given to the run itself
 INJECT_REPLACED = "inject-replaced"  # the client's own, foreign value was there and was replaced
 
 

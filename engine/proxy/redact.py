@@ -100,9 +100,18 @@ class Redactor:
         self._headers = frozenset(name.lower() for name in headers)
         # a client sends most of its fields again with each request; credentials' fields are not remembered
         self._known: dict[tuple[bytes, bytes], tuple[str, str]] = {}
-        # bytes to capture: the preview, and enough beyond it that no value is cut unseen. A character
-        # of a value takes at most 4 bytes in any charset that is decoded here.
-        self.capture_limit = PREVIEW + max(4096, 4 * masker.longest)
+
+    def learn(self, values: tuple[str, ...]) -> None:
+        """Blot these out too from now on (see Masker)."""
+        self.masker.learn(values)
+        self._known.clear()
+
+    @property
+    def capture_limit(self) -> int:
+        """Bytes to capture: the preview, and enough beyond it that no value is cut unseen. A character of a
+        value takes at most 4 bytes in any charset that is decoded here.
+        """
+        return PREVIEW + max(4096, 4 * self.masker.longest)
 
     def headers(self, fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         """Repeated names are joined by a comma, under the spelling that came first."""

@@ -7,6 +7,7 @@ prints a value: every struct that holds one has its own repr.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,6 +18,9 @@ from engine.errors import ProxyError
 from engine.proxy.destination import Destination
 from engine.proxy.dial import ConnectTo
 from engine.proxy.upstream_proxy import UpstreamProxy
+
+if TYPE_CHECKING:
+    from engine.proxy.served import Served
 
 
 class HostRule(msgspec.Struct, frozen=True):
@@ -68,6 +72,7 @@ class ProxySpec(msgspec.Struct, frozen=True):
     private: the private destinations that a person opened. Host-side only.
     upstream_proxy: the network's own proxy, which connections go through. Host-side only.
     passthrough: hosts whose TLS is not intercepted, as in `allow`; a grant's host always is.
+    served: what the proxy itself gives to its run.
     """
 
     run_id: str
@@ -84,6 +89,7 @@ class ProxySpec(msgspec.Struct, frozen=True):
     private: tuple[Destination, ...] = ()
     passthrough: tuple[str, ...] = ()
     upstream_proxy: UpstreamProxy | None = None
+    served: tuple[Served, ...] = ()
 
     def __repr__(self) -> str:
         return f"ProxySpec(run_id={self.run_id!r}, mode={self.mode!r}, injections={self.injections!r})"

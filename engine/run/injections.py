@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from engine.aws import AwsRole
 from engine.config import GrantWish, Limits, parse_grant
 from engine.credentials import Credential, CredentialStore
 from engine.errors import CredentialMissing, GrantError
@@ -38,6 +39,7 @@ class Granted:
         self.renewal = renewal
         self.files = files
         self.ssh: SshAccess | None = None
+        self.aws: AwsRole | None = None
         self.placeholders: dict[str, str] = {}
         for item in providers:
             for variable, placeholder in item.env.items():

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from engine.errors import ProxyError
 from engine.home import Home
 from engine.proxy import ProxySpec
+from engine.run.aws_delivery import AwsDelivery, deliver_aws
 from engine.run.environment import container_environment, trust_files
 from engine.run.injections import Granted
 from engine.run.port_relay import start_port_relay
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
 
     class RunRecorder(Recorder, SshRecorder, Protocol):
         """Whoever keeps the run's audit log, for the proxy and for the SSH agent."""
+
+        def learn(self, values: tuple[str, ...]) -> None:
+            """Mask these too, in whatever is written from now on."""
 
 
 _BACKLOG = 512
@@ -103,6 +107,8 @@ async def launch(
         delivery = await ssh.enter_async_context(
             deliver_ssh(home, spec.id, granted.ssh, recorder, reach, info, sandbox)
         )
+        port = listener.getsockname()[1]
+        aws = deliver_aws(granted.aws, spec.id, (reach.host, port, token), recorder.learn, say)
         ca, trust = await certificates
         await image
         container = await whole(
@@ -116,16 +122,17 @@ async def launch(
                     sandbox,
                     reach,
                     trust,
-                    _proxy_url(reach, listener, token),
+                    _proxy_url(reach, port, token),
                     delivery,
                     (resolver_bind(home, spec.id, transparent.address),) if transparent else (),
+                    aws,
                 ),
             )
         )
         attachment = await container.attach()
         undo.push_async_callback(attachment.close)
         starting = group.create_task(container.start())
-        proxy = (await loading)(_proxy_spec(spec, granted, token, reach.peers), ca, recorder, holding)
+        proxy = (await loading)(_proxy_spec(spec, granted, aws, token, reach.peers), ca, recorder, holding)
         undo.push_async_callback(proxy.close)
         await proxy.start(listener, transparent)
         await starting
@@ -178,16 +185,16 @@ def _close_transparent(transparent: TransparentSockets) -> None:
         _close_listener(sock)
 
 
-def _proxy_url(reach: ProxyReach, listener: socket.socket, token: str) -> str:
-    return f"http://moat:{token}@{reach.host}:{listener.getsockname()[1]}"
+def _proxy_url(reach: ProxyReach, port: int, token: str) -> str:
+    return f"http://moat:{token}@{reach.host}:{port}"
 
 
-def _proxy_spec(spec: RunSpec, granted: Granted, token: str, subnet: str) -> ProxySpec:
+def _proxy_spec(spec: RunSpec, granted: Granted, aws: AwsDelivery, token: str, subnet: str) -> ProxySpec:
     return ProxySpec(
         run_id=spec.id,
         token=token,
         mode=spec.policy,
-        allow=spec.allow,
+        allow=spec.allow + aws.reach,
         injections=granted.injections,
         rules=spec.rules,
         own_rules=spec.own_rules,
@@ -198,6 +205,7 @@ def _proxy_spec(spec: RunSpec, granted: Granted, token: str, subnet: str) -> Pro
         upstream_proxy=spec.upstream_proxy,
         subnet=subnet,
         hidden=granted.secrets.masked,
+        served=aws.served,
     )
 
 
@@ -213,6 +221,7 @@ def _container_spec(
     proxy_url: str,
     ssh: SshDelivery,
     more: tuple[Bind, ...],
+    aws: AwsDelivery,
 ) -> ContainerSpec:
     return ContainerSpec(
         run_id=spec.id,
@@ -223,14 +232,19 @@ def _container_spec(
         env=container_environment(
             proxy_url=proxy_url,
             run_id=spec.id,
-            placeholders={**granted.placeholders, **ssh.env},
+            placeholders={**granted.placeholders, **ssh.env, **aws.env},
             user={**granted.secrets.values, **spec.env},
             java_store=bool(trust.java_store),
         ),
         binds=tuple(Bind(str(mount.source), mount.target, read_only=mount.read_only) for mount in spec.mounts)
         + ssh.binds
         + more,
-        files=trust_files(trust.certificate, trust.bundle, trust.java_store) + ssh.files + granted.files,
+        files=(
+            *trust_files(trust.certificate, trust.bundle, trust.java_store),
+            *ssh.files,
+            *aws.files,
+            *granted.files,
+        ),
         user=container_user(info, os.getuid(), os.getgid()),
         sandbox=sandbox,
         network=network,

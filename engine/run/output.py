@@ -21,7 +21,7 @@ class LineSplitter:
 
     def __init__(self, mask: Callable[[str], str] = str, hold: int = 0) -> None:
         self._mask = mask
-        self._hold = hold
+        self.hold = hold
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._pending = ""
 
@@ -42,9 +42,9 @@ class LineSplitter:
         # Only \n ends a line: str.splitlines would also break at form feeds and U+2028.
         *whole, self._pending = text.split("\n")
         lines = [piece for line in whole for piece in _pieces(self._mask(line.removesuffix("\r")))]
-        if len(self._pending) >= MAX_LINE + self._hold:
+        if len(self._pending) >= MAX_LINE + self.hold:
             self._pending = self._mask(self._pending)
-            cut = (len(self._pending) - self._hold) // MAX_LINE * MAX_LINE
+            cut = (len(self._pending) - self.hold) // MAX_LINE * MAX_LINE
             if cut > 0:
                 lines += _pieces(self._pending[:cut])
                 self._pending = self._pending[cut:]

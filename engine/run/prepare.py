@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from engine.aws import AWS
+from engine.config import parse_grant
 from engine.config.policies import ASK
 from engine.credentials import CredentialStore, KeySource
 from engine.events import RunInfo
 from engine.grants import load_providers
 from engine.home import Home
 from engine.run.approval import approve
+from engine.run.aws_access import open_role
 from engine.run.injections import Granted, open_grants
 from engine.run.request import RunRequest
 from engine.run.signing import load_signer
@@ -34,13 +37,13 @@ async def prepare(
     spec = settle(home, request)
     keys = KeySource(home)
     ssh = tuple(name for name in spec.grants if name.startswith(PREFIX))
-    others = tuple(name for name in spec.grants if name not in ssh)
+    roles = tuple(name for name in spec.grants if parse_grant(name).provider == AWS)
+    others = tuple(name for name in spec.grants if name not in (*ssh, *roles))
+    store = CredentialStore(home, spec.profile, keys)
     granted, signer = await asyncio.to_thread(
-        lambda: (
-            open_grants(CredentialStore(home, spec.profile, keys), others, load_providers(home)),
-            load_signer(home, keys),
-        )
+        lambda: (open_grants(store, others, load_providers(home)), load_signer(home, keys))
     )
+    granted.aws = await asyncio.to_thread(open_role, store, roles) if roles else None
     granted.ssh = await open_ssh(home, spec.profile, ssh) if ssh else None
     unasked = approve(
         home,

@@ -63,6 +63,12 @@ class RunRecords:
         await self.commit(credential(grant, action, host))
         self._used(grant)
 
+    def learn(self, values: tuple[str, ...]) -> None:
+        """Mask these too from now on: a temporary credential, before the agent can have it."""
+        self.masker.learn(values)
+        for splitter in self._splitters.values():
+            splitter.hold = self.masker.longest
+
     def _used(self, grant: str) -> None:
         used = self._usage.get(grant, GrantUse("", 0))
         self._usage[grant] = msgspec.structs.replace(used, last_used_at=timestamp(), uses=used.uses + 1)

@@ -9,6 +9,7 @@ from moat_tui.cli import options, output
 from moat_tui.cli.argv import DefaultGroup, Invocation
 from moat_tui.cli.credential_source import obtain
 from moat_tui.cli.errors import OK, say
+from moat_tui.cli.grant_aws import aws
 from moat_tui.cli.grant_ssh import ssh
 from moat_tui.cli.no_value import NoValueCommand, check_name
 
@@ -204,9 +205,9 @@ def nothing_stored(provider: str, profile: str) -> engine.MoatError:
 grant = DefaultGroup(
     name="grant",
     default=add,
-    usage="PROVIDER [--stdin] [--no-validate] [--profile NAME]  |  ssh --host HOST  |  list  |  show PROVIDER"
-    "  |  providers",
-    commands={"list": list_stored, "show": show, "providers": providers, "ssh": ssh},
+    usage="PROVIDER [--stdin] [--no-validate] [--profile NAME]  |  aws --role ARN  |  ssh --host HOST"
+    "  |  list  |  show PROVIDER  |  providers",
+    commands={"list": list_stored, "show": show, "providers": providers, "aws": aws, "ssh": ssh},
     short_help="Store a credential; list and show what is stored.",
     help="""Store the credential for PROVIDER, encrypted, so that runs can be given the use of it.
 
@@ -217,6 +218,7 @@ GH_TOKEN, then `gh auth token`), else asked for, hidden. It is never an argument
   moat grant github
   pass show github | moat grant github --stdin
   moat grant anthropic --profile work
+  moat grant aws --role arn:aws:iam::123456789012:role/agent
   moat grant ssh --host github.com
   moat grant list
 """,

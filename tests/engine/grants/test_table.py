@@ -80,7 +80,7 @@ def test_reading_the_table_is_quick() -> None:
     assert time.process_time() - started < 0.05, "2 ms where it was written; 10 ms is the budget"
 
 
-@pytest.mark.parametrize("name", ["aws", "ssh", "ssh:github.com"])
+@pytest.mark.parametrize("name", ["ssh", "ssh:github.com"])
 def test_grants_to_come_are_not_called_unknown(name: str) -> None:
     with pytest.raises(GrantError, match="not supported yet") as caught:
         provider(name)
