@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.aws import AWS, role_of
+from engine.aws import AWS, check_aws_role, role_of
 from engine.errors import ConfigError, CredentialError, GrantError, HomeError, UsageError
 from engine.events import GrantInfo, GrantState, GrantUse, ProviderInfo, timestamp
 from engine.home import Home
@@ -30,7 +30,9 @@ def list_providers(home: Home) -> list[ProviderInfo]:
     """What can be granted, by name: built in, and the person's own."""
     from engine.grants import load_providers
 
-    return [_provider_info(item) for _, item in sorted(load_providers(home).rows.items())]
+    aws = ProviderInfo(AWS, "AWS role", ("*.amazonaws.com",), "")
+    table = [aws, *(_provider_info(item) for item in load_providers(home).rows.values())]
+    return sorted(table, key=lambda item: item.name)
 
 
 def provider_problems(home: Home) -> tuple[ConfigError, ...]:
@@ -60,16 +62,21 @@ def find_token(home: Home, provider: str, *, files: bool = True) -> FoundToken |
     """
     from engine import grants
 
+    if provider == AWS:
+        return None
     return grants.find_token(grants.load_providers(home).get(provider), os.environ, files=files)
 
 
 async def validate_token(home: Home, provider: str, token: str) -> str:
     """Ask the service whether it takes `token`; returns whose it is, "" when it cannot say.
 
-    Raises GrantError when the service refuses or cannot be reached.
+    Raises GrantError when the service refuses or cannot be reached. For `aws` it is the ARN of a role.
     """
     from engine import grants
 
+    if provider == AWS:
+        await validate_aws_role(check_aws_role(token))
+        return ""
     return await grants.validate(grants.load_providers(home).get(provider), token)
 
 
@@ -80,11 +87,13 @@ def save_grant(
     from engine.credentials import Credential, CredentialStore
     from engine.grants import check_token, load_providers, npm
 
-    known = load_providers(home)
-    item = known.get(provider)
+    store = CredentialStore(home, profile)
+    if provider == AWS:  # only another role: the narrowing of the old one stays
+        kept = store.get(AWS).metadata if store.exists(AWS) else {}
+        return save_aws_grant(home, role_of(token, kept), profile)
+    item = load_providers(home).get(provider)
     if item.name == npm.NAME:
         token = npm.stored_form(token.strip(), os.environ)
-    store = CredentialStore(home, profile)
     metadata = {key: value for key, value in (("source", source), ("account", account)) if value}
     store.put(
         Credential(provider=item.name, token=check_token(token), created_at=timestamp(), metadata=metadata)

@@ -30,7 +30,7 @@ from engine.proxy.recorder import FETCH, INJECT, INJECT_REPLACED, Recorder
 from engine.proxy.redact import Redactor
 from engine.proxy.scrub import Lexicon
 from engine.proxy.scrub_response import ResponseScrubber, asked
-from engine.proxy.served import NO_TOKEN, Served, Whereabouts, given, not_given, token_shown
+from engine.proxy.served import NO_TOKEN, OWN_NAME, Served, Whereabouts, given, not_given, token_shown
 from engine.proxy.spec import Injection, ProxySpec
 
 _NOT_IN_TRAILERS = {
@@ -185,6 +185,7 @@ class Admission:
         return asked(fields)
 
     async def _serve(self, served: Served, head: RequestHead, exchange: Exchange) -> Answer:
+        exchange.host, exchange.url = OWN_NAME, f"http://{OWN_NAME}{served.path}"
         exchange.sent(head.headers)
         if not token_shown(head, self._token):
             await self.refused(exchange, NO_TOKEN)
@@ -196,7 +197,7 @@ class Admission:
         self.redactor.learn(what.secrets)
         self._served[served].learn(what)
         unrecorded = await self._intent(served.grant, FETCH, what.host, exchange)
-        return unrecorded or given(what, served.grant)
+        return unrecorded or given(what)
 
     async def _intent(self, grant: str, action: str, host: str, exchange: Exchange) -> Answer | None:
         """Make the audit entry durable; what to answer when it cannot be."""

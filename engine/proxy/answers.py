@@ -25,8 +25,9 @@ class Answer(msgspec.Struct, frozen=True):
             (b"content-length", b"%d" % len(self.body())),
             (b"cache-control", b"no-store"),
             (b"x-moat-decision", b"denied" if self.denied else b"allowed" if self.private else b"failed"),
-            (b"x-moat-rule", self.rule.encode("ascii")),
         ]
+        if self.rule:
+            fields.append((b"x-moat-rule", self.rule.encode("ascii")))
         if self.challenge:
             fields.append((b"proxy-authenticate", b'Basic realm="moat"'))
         return fields

@@ -89,7 +89,7 @@ def test_the_sdk_works_with_credentials_of_minutes_and_nothing_keeps_them(person
     fetches = [e["data"] for e in entries if e["type"] == "credential"]
     assert fetches
     assert {(e["name"], e["action"], e["host"]) for e in fetches} == {("aws", "fetch", "127.0.0.1")}
-    asked = [r for r in person.requests("agent") if r["url"] == "/_aws/credentials"]
+    asked = [r for r in person.requests("agent") if r["url"] == "http://moat/_aws/credentials"]
     assert sum(r["decision"] == "denied" for r in asked) == 3
     assert sum(r["grant"] == "aws" for r in asked) == len(fetches)
     assert any(r["host"] == S3 or r["host"].endswith("." + S3) for r in person.requests("agent"))
@@ -107,6 +107,7 @@ def test_the_sdk_works_with_credentials_of_minutes_and_nothing_keeps_them(person
 def test_each_tool_that_an_image_may_have_serves_the_helper(person, aws, workspace):
     """Every one alone on the PATH, as in images that have nothing else."""
     person("grant", "aws", "--role", ROLE, "--no-validate")
+    (workspace / "agent.yaml").write_text("grants: [aws]\n")
     script = """
     for tool in curl python3 perl bash wget none; do
       mkdir -p /tmp/$tool
@@ -117,7 +118,7 @@ def test_each_tool_that_an_image_may_have_serves_the_helper(person, aws, workspa
       fi
     done
     """
-    out = run(person, aws, workspace, "--no-sandbox", ("sh", "-c", script)).stdout.decode()
+    out = person("--no-ui", "run", "--no-sandbox", workspace, "--", "sh", "-c", script).stdout.decode()
     said = {line.split()[0]: line.split(maxsplit=2)[1:] for line in out.splitlines()}
     assert said.pop("none") == ["1", "moat: no AWS credentials: the image has none of curl, python"]
     assert {"curl", "python3", "perl", "bash"} <= said.keys()
@@ -137,7 +138,7 @@ def test_sts_that_refuses_is_said_inside_outside_and_in_the_log(person, aws, wor
     assert "ExpiredToken" in inside
     assert outside.count("this machine's own AWS credentials did not serve") == 1
     assert "aws sts get-caller-identity" in outside
-    (asked,) = [r for r in person.requests("agent") if r["url"] == "/_aws/credentials"]
+    (asked,) = [r for r in person.requests("agent") if r["url"] == "http://moat/_aws/credentials"]
     assert asked["status_code"] == 500
     assert "ExpiredToken" in asked["error"]
     assert any("ExpiredToken" in e["data"].get("error", "") for e in person.entries("agent"))

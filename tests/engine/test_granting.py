@@ -3,8 +3,10 @@
 import msgspec
 import pytest
 
+from engine.aws import check_aws_role
+from engine.errors import UsageError
 from engine.events import GrantState, GrantUse, RunInfo, RunState
-from engine.granting import list_grants, revoke_grant, save_grant
+from engine.granting import list_grants, list_providers, revoke_grant, save_aws_grant, save_grant
 from engine.home import Home
 from engine.run.metadata import write_metadata
 
@@ -68,3 +70,14 @@ def test_a_grant_that_the_service_refused_is_so_until_it_is_replaced(home):
     home.write(home.run("run_aaaaaaaaaaaa") / "usage.json", msgspec.json.encode(refused))
     (grant,) = list_grants(home)
     assert (grant.state, grant.problem) == (GrantState.VALID, "")
+
+
+def test_another_role_from_the_form_keeps_what_narrows_the_old_one(home):
+    first = "arn:aws:iam::123456789012:role/first"
+    save_aws_grant(home, check_aws_role(first, region="eu-west-1", policy='{"Statement":[]}'))
+    saved = save_grant(home, "aws", first.replace("first", "second"), source="prompt")
+    assert saved.account.endswith("role/second")
+    assert saved.title == "AWS (eu-west-1, 15 min, with a session policy)"
+    assert "aws" in [item.name for item in list_providers(home)]
+    with pytest.raises(UsageError, match="not the ARN"):
+        save_grant(home, "aws", "AKIAIOSFODNN7EXAMPLE", source="prompt")

@@ -151,9 +151,12 @@ class AddGrantDialog(ModalScreen["GrantInfo | None"]):
         self.query_one("#title", Static).update(
             Content(f"{what}: {visible(provider.title or provider.name)}")
         )
+        hosts = visible(", ".join(provider.hosts))
         self.query_one("#hosts", Static).update(
             Content(
-                f"Sent to {visible(', '.join(provider.hosts))} as {visible(provider.header)}, nowhere else."
+                f"Sent to {hosts} as {visible(provider.header)}, nowhere else."
+                if provider.header
+                else "The ARN of a role. Region, duration and policy: moat grant aws --help"
             )
         )
         self._say("")

@@ -52,7 +52,7 @@ async def test_the_run_gets_it_and_the_fetch_is_recorded(proxy: Proxying, source
     assert proxy.notes.intents == [("aws", "fetch", "sts.test")]
     (record,) = await proxy.notes.wait(1)
     assert (record.status_code, record.grant, record.decision, record.error) == (200, "aws", "allowed", "")
-    assert record.response_body == "[REDACTED]"
+    assert (record.url, record.rule, record.response_body) == (f"http://moat{PATH}", "", "[REDACTED]")
 
 
 @pytest.mark.parametrize(

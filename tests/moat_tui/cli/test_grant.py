@@ -337,3 +337,20 @@ def test_a_credential_where_a_provider_belongs_is_never_repeated(moat, capsys):
     assert SECRET not in out + err
     assert "-g takes the name of a provider, never a credential's value" in err
     assert err.count("--stdin reads it from a pipe") == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["aws"],
+        ["aws", "--role", "agent"],
+        ["aws", "--role", "arn:aws:iam::123456789012:role/agent", "--session-duration", "1d"],
+        ["aws", "--role", "arn:aws:iam::123456789012:role/agent", "--policy", "/nonexistent"],
+        ["aws", "--role", "arn:aws:iam::123456789012:role/agent", SECRET],
+    ],
+)
+def test_a_role_that_cannot_be_is_a_usage_error(moat, words, capsys):
+    assert moat("grant", *words) == 2
+    said = capsys.readouterr().err
+    assert 1 <= len(said.splitlines()) <= 3
+    assert SECRET not in said
