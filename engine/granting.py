@@ -91,7 +91,8 @@ def save_grant(
     if provider == AWS:  # only another role: the narrowing of the old one stays
         kept = store.get(AWS).metadata if store.exists(AWS) else {}
         return save_aws_grant(home, role_of(token, kept), profile)
-    item = load_providers(home).get(provider)
+    known = load_providers(home)
+    item = known.get(provider)
     if item.name == npm.NAME:
         token = npm.stored_form(token.strip(), os.environ)
     metadata = {key: value for key, value in (("source", source), ("account", account)) if value}
@@ -143,10 +144,11 @@ def save_aws_grant(home: Home, role: AwsRole, profile: str = "") -> GrantInfo:
     """Encrypt and store which role runs may have, replacing an older one whole."""
     from engine.aws import metadata_of
     from engine.credentials import Credential, CredentialStore
+    from engine.grants import load_providers
 
     store = CredentialStore(home, profile)
     store.put(Credential(provider=AWS, token=role.arn, created_at=timestamp(), metadata=metadata_of(role)))
-    return _grant_info(store, AWS, _last_uses(home))
+    return _grant_info(store, AWS, _last_uses(home), load_providers(home))
 
 
 def revoke_grant(home: Home, provider: str, profile: str = "") -> bool:

@@ -76,7 +76,10 @@ class Admission:
         injections = tuple(new if each is old else each for each in self._spec.injections)
         spec = msgspec.structs.replace(self._spec, injections=injections)
         spec.check()
+        learnt = self.redactor.masker.learnt
         self._take(spec)
+        for lot in learnt:
+            self.redactor.learn(lot)
 
     def authenticated(self, values: list[str]) -> bool:
         """Whether the one Proxy-Authorization value is `Basic moat:<token>`; compared in constant time."""

@@ -31,6 +31,11 @@ class Masker:
         self._learnt: list[tuple[str, ...]] = []
         self._compile()
 
+    @property
+    def learnt(self) -> tuple[tuple[str, ...], ...]:
+        """The lots that are kept, oldest first."""
+        return tuple(self._learnt)
+
     def learn(self, values: Iterable[str]) -> None:
         """Blot these out too from now on: values that live for minutes. Only the last few lots are kept, for
         those before them have expired, and every one makes each search longer.

@@ -27,7 +27,7 @@ class LineSplitter:
 
     def hide(self, mask: Callable[[str], str], hold: int) -> None:
         """Mask what comes from now on so, and what is held back too."""
-        self._mask, self._hold = mask, hold
+        self._mask, self.hold = mask, hold
 
     def feed(self, data: bytes) -> list[str]:
         return self._split(self._pending + self._decoder.decode(data))

@@ -142,7 +142,10 @@ class RunRecords:
     async def renewed(self, grant: str, secrets: tuple[str, ...]) -> None:
         """Another credential is used for `grant` from now on; the old one is still masked."""
         self._secrets = tuple(dict.fromkeys((*secrets, *self._secrets)))
+        learnt = self.masker.learnt
         self.masker = masker = Masker(self._secrets)
+        for lot in learnt:
+            masker.learn(lot)
         for splitter in self._splitters.values():
             splitter.hide(masker.mask, masker.longest)
         self._taken(grant)

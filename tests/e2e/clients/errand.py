@@ -95,7 +95,7 @@ def git():
 
 # Package managers
 
-PIP = f"--no-cache-dir --disable-pip-version-check --root-user-action=ignore --index-url {REGISTRY}/simple/"
+PIP = f"--no-cache-dir --disable-pip-version-check --root-user-action=ignore -i {REGISTRY}/simple/"
 SAY = "-c 'import tiny; print(tiny.SAYS)'"
 
 
@@ -109,7 +109,7 @@ def pip():
 def uv():
     sh(
         f"/packages/bin/uv pip install -q --no-cache --python /usr/bin/python3 --target /tmp/uv "
-        f"--index-url {REGISTRY}/simple/ tiny"
+        f"-i {REGISTRY}/simple/ tiny"
     )
     return sh(f"python3 {SAY}", PYTHONPATH="/tmp/uv").strip()
 

@@ -65,6 +65,16 @@ async def test_the_old_value_stays_masked_beside_the_new(proxy: Proxying) -> Non
     assert CANARY not in record.response_body
 
 
+async def test_what_was_learnt_at_run_time_stays_masked_through_a_renewal(proxy: Proxying) -> None:
+    """A temporary AWS credential that was given to the run, then another token for github."""
+    temporary = "temporary/AWS+secret0123456789"
+    proxy.server._admission.redactor.learn((temporary,))
+    proxy.server.renew(RENEWED)
+    await proxy.curl(f"https://{HOST}/echo", "-H", f"X-Note: {temporary}")
+    await proxy.notes.wait(1)
+    assert temporary not in proxy.notes.everything()
+
+
 @pytest.mark.parametrize(("path", "refused"), [("invalid_token", True), ("insufficient_scope", False)])
 async def test_403_means_refused_only_where_the_service_says_so(
     proxy: Proxying, path: str, refused: bool
