@@ -10,7 +10,7 @@
     open_requests                                            which ones are on their way
     entry  tunnels  opaque  transparent  names               the ways in, also for clients that know no proxy
     served                                                   what the proxy itself gives to its run
-    http1  http2  stream  tls  heads  upstream  scrubbing  connection   mitmproxy's layers, guarded
+    http1  http2  stream  tls  heads  upstream  scrubbing  watched  connection   mitmproxy's layers, guarded
     server  spec  recorder  ca  trust                        what a run's supervisor uses
 
 Names load on first use: a run settles its spec before it pays for certificates. Nothing here imports

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable
-from types import TracebackType
 from typing import Any, cast
 
 from mitmproxy import flow as mflow
 from mitmproxy import http
 from mitmproxy.net.tls import starts_like_tls_record
-from mitmproxy.proxy import commands, events, layer, server, server_hooks
+from mitmproxy.proxy import commands, events, layer, server_hooks
 from mitmproxy.proxy.layers import tls as tls_layers
 from mitmproxy.proxy.layers.http import _hooks as hooks
 from mitmproxy.proxy.layers.modes import HttpProxy
@@ -31,21 +29,17 @@ from engine.proxy.entry import Entry, named_by_sni
 from engine.proxy.exchange import Exchange
 from engine.proxy.heads import head_of, url_of
 from engine.proxy.http1 import HeadedRequest, MalformedHeadHook
-from engine.proxy.http1_head import HEAD_TIMEOUT, BadRequest, check_fields, may_be_http
+from engine.proxy.http1_head import BadRequest, check_fields, may_be_http
 from engine.proxy.inject import returnable
-from engine.proxy.layer_options import MODE, OPTIONS, silence
 from engine.proxy.opaque import PASSTHROUGH, is_opaque
-from engine.proxy.stream import ANSWER, EXCHANGE, PERMIT, ClosedLayer, Failure, GuardedLayer, http_layer
+from engine.proxy.stream import ANSWER, EXCHANGE, PERMIT, ClosedLayer, Failure, http_layer
 from engine.proxy.tls import Tls, client_failure, upstream_alpn
 from engine.proxy.tunnels import judge_connect
 from engine.proxy.upstream import open_upstream
-
-_MAX_HELD = 4 * 1024 * 1024  # bytes that may wait in either direction of one agent connection
-
-silence()
+from engine.proxy.watched import WatchedHandler
 
 
-class AgentConnection(server.LiveConnectionHandler):
+class AgentConnection(WatchedHandler):
     """Run `handle_client()` to serve it; `abort()` ends it."""
 
     def __init__(
@@ -59,7 +53,7 @@ class AgentConnection(server.LiveConnectionHandler):
         entry: Entry = Entry.PROXY,
     ) -> None:
         """finished: told of every exchange that ended."""
-        super().__init__(reader, writer, OPTIONS, MODE)
+        super().__init__(reader, writer)
         self._entry = entry
         self._admission = admission
         self._tls = tls
@@ -67,13 +61,8 @@ class AgentConnection(server.LiveConnectionHandler):
         self._finished = finished
         self._tunnel: Destination | None = None
         self._in_tls = False
-        self._http: GuardedLayer | None = None
         self._opaque: Exchange | None = None  # all of the connection, when it passes as it is
         self._open: set[Exchange] = set()
-        self._hook_tasks: set[asyncio.Task[Any]] = set()
-        self._progress = asyncio.Event()
-        self._silence: asyncio.TimerHandle | None = None  # runs while nothing came through the tunnel
-        self.crashes = 0
 
     def go_on(self, tunnel: Destination, sni: str | None, alpn: str | None, *, in_tls: bool) -> None:
         """Before `handle_client`: the connection is in its tunnel already, and in TLS too if so; reader and
@@ -86,41 +75,7 @@ class AgentConnection(server.LiveConnectionHandler):
             client.tls, client.sni, client.alpn = True, sni, alpn.encode("ascii") if alpn else None
             client.timestamp_tls_setup = client.timestamp_start
 
-    # -- life ------------------------------------------------------------------------------------
-
-    async def handle_client(self) -> None:
-        try:
-            await super().handle_client()
-        finally:
-            self._spoke()
-            for task in self._hook_tasks:
-                task.cancel()
-
-    def _expect(self) -> None:
-        self._silence = asyncio.get_running_loop().call_later(HEAD_TIMEOUT, self.abort)
-
-    def _spoke(self) -> None:
-        if self._silence is not None:
-            self._silence.cancel()
-
-    def abort(self) -> None:
-        """Cut it now, upstreams included."""
-        for io in list(self.transports.values()):
-            if io.handler is not None:
-                io.handler.cancel("aborted")
-            elif isinstance(io.writer, asyncio.StreamWriter):
-                io.writer.transport.abort()
-
-    def log(
-        self,
-        message: str,
-        level: int = logging.INFO,
-        exc_info: bool | tuple[type[BaseException], BaseException, TracebackType | None] | None = None,
-    ) -> None:
-        """mitmproxy's lines quote requests, so none is kept. A layer that crashed must not go on half-way."""
-        if exc_info:
-            self.crashes += 1
-            self.abort()
+    # -- what moves through it -------------------------------------------------------------------
 
     async def open_connection(self, command: commands.OpenConnection) -> None:
         await open_upstream(self, self._dialer, command)
@@ -134,31 +89,7 @@ class AgentConnection(server.LiveConnectionHandler):
         await super().server_event(event)
         self._progress.set()
 
-    async def drain_writers(self) -> None:
-        """Also stops reading from a side whose earlier bytes still wait: the agent's for a decision or a
-        connection, an HTTP/1 upstream's for an HTTP/2 agent's window. TCP alone lets them pile up here.
-        """
-        await super().drain_writers()  # type: ignore[no-untyped-call]
-        task = asyncio.current_task()
-        source = next((conn for conn, io in self.transports.items() if io.handler is task), None)
-        while self._http is not None and source is not None:
-            agents = source is self.client
-            held = self._http.held_for_upstream() if agents else self._http.held_for_agent(source)
-            if held <= _MAX_HELD:
-                return
-            self._progress.clear()
-            await self._progress.wait()
-
     # -- hooks -----------------------------------------------------------------------------------
-
-    async def hook_task(self, hook: commands.StartHook) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._hook_tasks.add(task)
-        try:
-            await super().hook_task(hook)
-        finally:
-            self._hook_tasks.discard(task)
 
     async def handle_hook(self, hook: commands.StartHook) -> None:
         handler = _HOOKS.get(type(hook))
