@@ -67,7 +67,7 @@ def memory() -> int:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("connection", "http1", "lane.session"):
+    for module in ("watched", "http1", "lane.session"):
         monkeypatch.setattr(f"engine.proxy.{module}.HEAD_TIMEOUT", 0.3)
 
 
