@@ -252,7 +252,8 @@ class AgentConnection(WatchedHandler):
 
     async def _error(self, hook: hooks.HttpErrorHook) -> None:
         exchange = cast(Exchange | None, hook.flow.metadata.get(EXCHANGE))
-        if exchange is not None:
+        # A client that closes as soon as it has everything is no error, though its record is not built yet.
+        if exchange is not None and not exchange.ended:
             exchange.error = exchange.error or str(hook.flow.error.msg if hook.flow.error else "broken off")
             await self._finish(exchange)
 

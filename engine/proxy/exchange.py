@@ -107,6 +107,10 @@ class Exchange:
         """Seconds since its head was read, up to its end."""
         return (self._ended or time.monotonic()) - self._began
 
+    @property
+    def ended(self) -> bool:
+        return self._ended > 0
+
     def end(self) -> None:
         """It is over now, however much later its record is built."""
         self._ended = self._ended or time.monotonic()

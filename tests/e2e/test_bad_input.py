@@ -58,7 +58,7 @@ def test_threat_21_the_proxy_cannot_be_moved_by_env(moat, workspace):
 
 def test_threat_33_a_grant_named_like_a_path(moat, workspace):
     for name in ("../x", "/etc/passwd", "a/b"):
-        refused(moat, "run", workspace, "-g", name, "--", "true")
+        refused(moat, "run", workspace, "-g", name, "--", "true", code=USAGE)
         assert moat("grant", name, "--stdin", "--no-validate", given=b"t", check=False).returncode in (2, 125)
     assert not list(moat.home.rglob("x.enc"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -79,8 +80,8 @@ def test_a_signal_reaches_the_command_through_pipes(talk, number, name, code):
     command.send_signal(number)
     assert command.wait(SLOW) == code
     command.communicate()
-    seen = wait_until(lambda: talk("exec", "talk", "--", "ls", "/tmp").stdout.decode().split())
-    assert name in wait_until(lambda: seen)
+    # After a hang-up the command's own end comes when nobody waits for it any more.
+    wait_until(lambda: name in talk("exec", "talk", "--", "ls", "/tmp").stdout.decode().split())
 
 
 def test_a_terminal_with_its_size_its_keys_and_its_end(talk, on_terminal):
@@ -98,8 +99,16 @@ def test_a_terminal_with_its_size_its_keys_and_its_end(talk, on_terminal):
     shell.type(b"sh -c 'echo begun-$((1+1)); sleep 1000'\r")
     shell.until(b"begun-2", SLOW)
     shell.forget()
-    shell.type(b"\x03")  # which also throws away what was typed and not read
-    shell.until(b"/workspace", SLOW)
+    # It arrives: the container's own terminal echoes ^C. Whether the job dies of one is the shell's affair,
+    # which may be about to start it; a person presses it again.
+    for _ in range(5):
+        shell.type(b"\x03")  # which also throws away what was typed and not read
+        shell.until(b"^C", SLOW)
+        with contextlib.suppress(AssertionError):
+            shell.until(b"/workspace", SLOW / 5)
+            break
+        shell.forget()
+    shell.until(b"/workspace", 0.1)
     shell.type(b"exit 9\r")
     assert shell.end(seconds=SLOW) == 9
     assert shell.echoes()
