@@ -64,6 +64,8 @@ def runner() -> Iterator[Runner]:
 
 
 _LENGTH = re.compile(rb"content-length:", re.IGNORECASE)
+# Moat's own 400, by no other rule than that it is no proper request
+_MALFORMED = re.compile(rb"HTTP/1\.1 400 (?=.*x-moat-decision)(?!.*x-moat-rule: (?!malformed))", re.DOTALL)
 MISFRAMED = "a body that is not framed as announced"
 WHO = ("method", "url", "host", "grant")
 
@@ -102,7 +104,7 @@ def _without_wording(told: Any) -> Any:
         return (*told[:-1], "")
     if isinstance(told, dict) and told.get("rule") == "malformed":
         return {**told, "error": "", "response_body": "", "bytes_in": 0}
-    if isinstance(told, list) and told and b"x-moat-rule: malformed" in told[0]:
+    if isinstance(told, list) and told and _MALFORMED.match(told[0]):
         return [b"\r\n".join(line for line in told[0].split(b"\r\n") if not _LENGTH.match(line))]
     return told
 
