@@ -164,6 +164,8 @@ def answers(raw: bytes) -> list[Any]:
         elif _CHUNKED.search(fields):
             body, trailers, rest, whole = _unchunked(rest)
             found.append([head, body, trailers, whole])
+        elif rest.startswith(b"HTTP/1.1 "):  # it answers a HEAD, and announces what does not come
+            found.append([head, b""])
         elif length := _LENGTH.search(fields):
             found.append([head, rest[: int(length[1])]])
             rest = rest[int(length[1]) :]
