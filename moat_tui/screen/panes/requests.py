@@ -227,8 +227,8 @@ takes its place. `A` shows the requests of all runs in one list, and the selecte
         listing.done = found.done
         if not shown:
             return
-        if found.order is not None:
-            self.view.rearranged(follow=False)
+        if found.order is not None and found.version == query.version:
+            self.view.rearranged(follow=False)  # an answer to an older ask must not take the end away
         else:
             self.view.took(before, older, newer)
         self._titles()

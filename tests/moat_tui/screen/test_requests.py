@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
+
 import pytest
 from support.screen_home import FakeEntry, ago, request, write_requests, write_run
 from support.waiting import screen_text, wait_for
 
 from engine import RunInfo, RunState
 from moat_tui.screen.panes.requests import RequestsPane
+from moat_tui.screen.requests_read import RequestsRead
 
 RUN = RunInfo("run_aaaa1111", "review", ago(minutes=4), RunState.RUNNING)
 NBSP = "\N{NO-BREAK SPACE}"
@@ -153,6 +156,17 @@ async def test_sorted_and_filtered_together(screen, home, mixed_run):
         assert sorted(ids(pilot)) == FOUND
         await pilot.press("escape")
         await wait_for(pilot, lambda: len(ids(pilot)) == 60 and "following" in screen_text(pilot))
+
+
+async def test_an_order_that_comes_late_does_not_stop_the_following(screen, home, mixed_run):
+    """Escape, while the thread's answer to the sort is still on its way."""
+    async with screen() as pilot:
+        await ready(pilot)
+        pane = pilot.app.screen.query_one(RequestsPane)
+        assert pane.view.follow.on
+        stale = pane.query_model.version - 1
+        pane.take(RequestsRead(RUN.id, stale, lambda: None, order=array("L", range(60))))
+        assert pane.view.follow.on
 
 
 async def test_paused_holds_new_requests_back(screen, home, mixed_run):
