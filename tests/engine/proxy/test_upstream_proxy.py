@@ -27,15 +27,18 @@ class CorporateProxy:
         self.heads: list[str] = []
         self._answer = answer
         self._port = port
+        self._writers: list[asyncio.StreamWriter] = []
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[int]:
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         async with server:
             yield server.sockets[0].getsockname()[1]
-            server.close_clients()
+            for writer in self._writers:
+                writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
         self.heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
         writer.write(self._answer)
         if not self._answer.startswith(b"HTTP/1.1 200"):
