@@ -129,7 +129,7 @@ async def test_all_runs_in_one_list_and_back_to_the_same_place(screen, home, fac
         assert {(record.run, record.run_id) for record in records} == {
             ("review", REVIEW.id), ("nightly", NIGHTLY.id),
         }  # fmt: skip
-        assert " Run " in screen_text(pilot)
+        await wait_for(pilot, lambda: " Run " in screen_text(pilot))
         write_requests(home, REVIEW.id, request(140))
         await wait_for(pilot, lambda: "all runs · 43" in screen_text(pilot) and ids(pilot)[-1] == "req_0140")
         await pilot.press("slash", *"run", "colon", *"night", "enter")

@@ -144,7 +144,7 @@ async def test_it_does_not_come_up_over_a_dialog_and_can_be_left_and_come_back_t
         await pilot.press("escape")
         await wait_for(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
         await wait_for(pilot, lambda: "⚑ 1 request for you: W" in screen_text(pilot))
-        assert "⚑ 1 waiting" in screen_text(pilot)
+        await wait_for(pilot, lambda: "⚑ 1 waiting" in screen_text(pilot))
         await pilot.press("W")
         await shown(pilot, "new.test:443")
         await pilot.press("escape")

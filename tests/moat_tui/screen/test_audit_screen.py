@@ -144,7 +144,7 @@ async def test_verifying_has_a_bar_and_can_be_cancelled(screen, home, face):
         await sees(pilot, "Verifying was cancelled")
         assert pilot.app.screen is here
         assert "◌ verifying" not in screen_text(pilot)
-        assert "✓ INTACT" in screen_text(pilot)
+        await wait_for(pilot, lambda: "✓ INTACT" in screen_text(pilot))
 
 
 async def test_a_bundle_is_exported_privately_and_never_over_another_file(screen, home, tmp_path):

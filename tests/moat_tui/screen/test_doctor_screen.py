@@ -47,11 +47,11 @@ async def test_what_is_wrong_is_shown_and_mended(screen, face, size):
         face.gate["fix"] = asyncio.Event()
         await pilot.press("F", "y")
         await wait_for(pilot, lambda: "▸ starting the [bold]daemon␛[2J" in screen_text(pilot))
-        assert "mending…" in screen_text(pilot)
+        await wait_for(pilot, lambda: "mending…" in screen_text(pilot))
         face.checked = [OK, WELL]
         face.gate["fix"].set()
         await wait_for(pilot, lambda: "✓ ready   all is well" in screen_text(pilot))
-        assert "installing docker.io" in screen_text(pilot)
+        await wait_for(pilot, lambda: "installing docker.io" in screen_text(pilot))
 
 
 async def test_leaving_while_it_mends_asks(screen, face):

@@ -34,7 +34,7 @@ async def test_the_first_picture_is_the_welcome_and_never_empty_panes(screen, fa
     monkeypatch.setattr(face, "runs", lambda: go_on.wait(20) and [])
     async with screen((80, 24)) as pilot:
         try:
-            assert "Welcome to Moat" in screen_text(pilot)
+            await wait_for(pilot, lambda: "Welcome to Moat" in screen_text(pilot))
             assert "1 Runs" not in screen_text(pilot)
         finally:
             go_on.set()

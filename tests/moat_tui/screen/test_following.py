@@ -33,7 +33,7 @@ async def test_it_follows_the_end(screen, home, busy_run, size):
         write_requests(home, RUN.id, request(101))
         await wait_for(pilot, lambda: getattr(list_of(pilot).current, "id", "") == "req_0101")
         assert list_of(pilot).scroll_offset.y == list_of(pilot).max_scroll_y
-        assert "following" in screen_text(pilot)
+        await wait_for(pilot, lambda: "following" in screen_text(pilot))
 
 
 @pytest.mark.parametrize("key", ["pageup", "up", "k", "home"])

@@ -92,7 +92,7 @@ async def test_a_refused_value_stays_for_correction(screen, face):
         await paste(pilot)
         await pilot.press("enter")
         await wait_for(pilot, lambda: "does not take it (401)" in screen_text(pilot))
-        assert "Make a new token." in screen_text(pilot)
+        await wait_for(pilot, lambda: "Make a new token." in screen_text(pilot))
         no_canary_anywhere(pilot)
         assert face.called("save") == []
         assert pilot.app.screen.query_one("#value", Input).value == CANARY
@@ -189,6 +189,6 @@ async def test_a_failed_revoke_is_said_and_the_screen_lives(screen, face):
         await wait_for(pilot, lambda: "Revoke github?" in screen_text(pilot))
         await pilot.press("y")
         await wait_for(pilot, lambda: "the keychain is locked [b]x[/b]" in screen_text(pilot))
-        assert "Unlock it." in screen_text(pilot)
+        await wait_for(pilot, lambda: "Unlock it." in screen_text(pilot))
         await pilot.press("1")
         await wait_for(pilot, lambda: pilot.app.focused.id == "runs-table")

@@ -103,7 +103,7 @@ async def test_narrow_shows_one_pane_under_the_runs_and_names_the_others(screen,
         await wait_for(pilot, lambda: "3 Grants   4 Audit" in screen_text(pilot))
         await pilot.press("4")
         await wait_for(pilot, lambda: "2 Requests   3 Grants" in screen_text(pilot))
-        assert "1 Runs" in screen_text(pilot)
+        await wait_for(pilot, lambda: "1 Runs" in screen_text(pilot))
 
 
 async def test_footer_greys_out_what_cannot_be_done(screen, home):

@@ -140,7 +140,7 @@ async def test_a_failed_run_tells_why(screen, home):
     write_run(home, msgspec.structs.replace(RUN, state=RunState.FAILED, error="no image [bold]x[/bold]"))
     async with screen() as pilot:
         await wait_for(pilot, lambda: "✗ no image [bold]x[/bold]" in screen_text(pilot))
-        assert "✗ failed" in screen_text(pilot)
+        await wait_for(pilot, lambda: "✗ failed" in screen_text(pilot))
 
 
 async def test_corrupt_metadata_is_a_row_not_a_crash(screen, home):
@@ -148,7 +148,7 @@ async def test_corrupt_metadata_is_a_row_not_a_crash(screen, home):
     home.write(home.run("run_cccc3333") / "metadata.json", b"{ not json")
     async with screen() as pilot:
         await wait_for(pilot, lambda: "run_cccc3333" in screen_text(pilot))
-        assert "✗ failed" in screen_text(pilot)
+        await wait_for(pilot, lambda: "✗ failed" in screen_text(pilot))
         await pilot.press("j")
         await wait_for(pilot, lambda: "This run failed:" in screen_text(pilot))
         # However long the path is, and wherever it is folded.
@@ -174,7 +174,7 @@ async def test_a_failing_read_is_said_once_and_recovers(screen, home, face, monk
     monkeypatch.setattr(face, "runs", fails)
     async with screen() as pilot:
         await wait_for(pilot, lambda: "Put it out." in screen_text(pilot))
-        assert "✗ the disk is on fire" in screen_text(pilot)
+        await wait_for(pilot, lambda: "✗ the disk is on fire" in screen_text(pilot))
         monkeypatch.setattr(face, "runs", real)
         await wait_for(pilot, lambda: "● running" in screen_text(pilot))
         await wait_for(
@@ -207,7 +207,7 @@ async def test_grants_show_state_source_and_last_use(screen, home, face):
             "✗ unreadable",
             "never",
         ):
-            assert part in screen_text(pilot)
+            await wait_for(pilot, lambda part=part: part in screen_text(pilot))
 
 
 async def test_an_intact_chain(screen, home, face):

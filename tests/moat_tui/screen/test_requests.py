@@ -70,7 +70,7 @@ async def test_a_filter_shows_some_and_new_ones_as_they_come(screen, home, mixed
         await pilot.press("enter")
         await wait_for(pilot, lambda: pane_of(pilot).view.has_focus)
         assert ids(pilot) == FOUND
-        assert "host:pypi status:4xx" in screen_text(pilot)
+        await wait_for(pilot, lambda: "host:pypi status:4xx" in screen_text(pilot))
         write_requests(home, RUN.id, mixed(64), mixed(65))
         await wait_for(pilot, lambda: "7 of 62" in screen_text(pilot))
         assert ids(pilot)[-1] == "req_0064"
@@ -224,7 +224,7 @@ async def test_the_detail_shows_all_and_jumps_to_the_audit_entry(screen, home, f
         await wait_for(pilot, lambda: "review · 1" in screen_text(pilot))
         await pilot.press("2", "enter")
         await wait_for(pilot, lambda: "#1 credential, #2 network" in screen_text(pilot))
-        assert "████▒▒▒▒▒▒▒▒▒▒▒▒ 400ms, first byte after 100ms" in screen_text(pilot)
+        await wait_for(pilot, lambda: "████▒▒▒▒▒▒▒▒▒▒▒▒ 400ms, first byte after 100ms" in screen_text(pilot))
         await pilot.press("G")
         await wait_for(pilot, lambda: '"title": "[b]x[/b]"' in screen_text(pilot))
         await pilot.press("c")

@@ -37,7 +37,7 @@ async def test_a_row_tells_code_duration_and_activity(screen, home, size):
     async with screen(size) as pilot:
         await wait_for(pilot, lambda: "✗ exited 3" in screen_text(pilot) and "10m00s" in screen_text(pilot))
         await wait_for(pilot, lambda: "·█▆" in screen_text(pilot) or "█" in screen_text(pilot))
-        assert "4m00s" in screen_text(pilot)
+        await wait_for(pilot, lambda: "4m00s" in screen_text(pilot))
 
 
 async def test_what_needs_an_ended_run_is_greyed_while_it_is_live(screen, home):

@@ -97,7 +97,7 @@ async def test_the_engine_s_error_is_said_in_the_form_and_nothing_is_lost(screen
         await fill(pilot, "command", "true")
         await pilot.press("enter")
         await wait_for(pilot, lambda: "there is no image [b]x[/b]" in screen_text(pilot))
-        assert "Pull it first." in screen_text(pilot)
+        await wait_for(pilot, lambda: "Pull it first." in screen_text(pilot))
         assert form.query_one("#command", Input).value == "true"
         await pilot.press("ctrl+s")
         await wait_for(pilot, lambda: not isinstance(pilot.app.screen, StartRunDialog))
@@ -131,7 +131,7 @@ async def test_approval_lists_what_is_asked_and_no_is_the_default(screen, face, 
         await fill(pilot, "workspace", str(tmp_path))
         await pilot.press("ctrl+s")
         await wait_for(pilot, lambda: "• grant github" in screen_text(pilot))
-        assert "[red]x[/red]␛[2J" in screen_text(pilot)
+        await wait_for(pilot, lambda: "[red]x[/red]␛[2J" in screen_text(pilot))
         assert pilot.app.focused.id == "no"
         await pilot.press("enter")
         await wait_for(pilot, lambda: "was not allowed" in screen_text(pilot))

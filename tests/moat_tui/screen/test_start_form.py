@@ -98,7 +98,7 @@ async def test_what_agent_yaml_asks_for_can_be_unticked_and_overridden(screen, f
         await wait_for(pilot, lambda: "1 grant" in screen_text(pilot))
         form = await open_form(pilot, tmp_path)
         await wait_for(pilot, lambda: "[x] github           ✓ valid" in screen_text(pilot))
-        assert "[x] linear           ✗ not stored" in screen_text(pilot)
+        await wait_for(pilot, lambda: "[x] linear           ✗ not stored" in screen_text(pilot))
         form.query_one("#granted").focus()
         await pilot.press("down", "space")
         await wait_for(pilot, lambda: "[ ] linear" in screen_text(pilot))
