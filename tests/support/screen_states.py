@@ -12,13 +12,23 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 import msgspec
-from support.screen_home import FakeFace, FakeVerdict, ago, write_run
+from support.screen_home import FakeFace, FakeVerdict, ago, request, write_run
 from support.screen_sample import REVIEW, TAMPERED, sample_face
 from support.waiting import screen_text, wait_for
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from engine import ApprovalNeeded, GrantInfo, GrantState, Home, MoatError, RunInfo, RunState
+from engine import (
+    Approval,
+    ApprovalNeeded,
+    GrantInfo,
+    GrantState,
+    Home,
+    MoatError,
+    OpenView,
+    RunInfo,
+    RunState,
+)
 
 
 class Seen(tuple[str, ...]):
@@ -89,7 +99,7 @@ def _quiet(home: Home) -> FakeFace:
 def _loading(home: Home) -> FakeFace:
     """The day's work, and an engine that does not answer yet."""
     face = sample_face(home)
-    for name in ("checks", "providers", "start", "validate"):
+    for name in ("checks", "providers", "start", "validate", "destroy"):
         face.gate[name] = asyncio.Event()
     return face
 
@@ -136,6 +146,34 @@ def _broken(home: Home) -> FakeFace:
     """The chain of a live run is broken too."""
     face = _trouble(home)
     face.verdicts[REVIEW] = face.verdicts[TAMPERED]
+    return face
+
+
+def _waiting(home: Home) -> FakeFace:
+    """Two requests of a run wait for an answer; one host looks like another that everybody knows."""
+    run = RunInfo("run_aaaa1111", "swift-otter", ago(minutes=4), RunState.RUNNING, policy="ask")
+    write_run(home, run)
+    face = FakeFace(home)
+    since, until = ago(seconds=12), ago(seconds=-48)
+    host = "login." + "-".join(["very"] * 12) + ".long.test"
+    waiting = [
+        Approval(
+            "a1", "xn--pple-43d.com", 443, "POST", "/v1/upload", since, until, reads_as="\u0430pple.com"
+        ),
+        Approval("a2", host, 443, "GET", "/" + "a" * 200, since, until),
+    ]
+    home.write(face.approvals_file(run.id), msgspec.json.encode(waiting))
+    return face
+
+
+def _open(home: Home) -> FakeFace:
+    """The day's work, and an answer that still streams."""
+    face = sample_face(home)
+    url = "https://api.anthropic.com/v1/messages"
+    one = request(580, host="api.anthropic.com", url=url, method="POST", ts=ago(seconds=12), bytes_in=2048)
+    view = OpenView(True, (one,))
+    face.open_mark = lambda run_id: run_id  # type: ignore[method-assign]
+    face.open_requests = lambda run_id: view if run_id == REVIEW else OpenView(True)  # type: ignore[method-assign]
     return face
 
 
@@ -202,6 +240,13 @@ STATES: dict[str, State] = {
     ),
     "filter-nothing": _day(*FILTER, Typed("requests-filter", "nowhere "), Seen("No request matches")),
     "sorted": _day("2", Focused("requests-list"), "T", Seen("by took")),
+    "all-requests": _day("2", Focused("requests-list"), "A", Seen("all runs", "deps-update")),
+    "open-request": State(_open, Seen("5 runs", "1 open"), ("2", Focused("requests-list")), REVIEW),
+    "approvals": State(_waiting, Seen("2 requests for you", "swift-otter")),
+    "approvals-light": State(_waiting, Seen("2 requests for you"), ("ctrl+t",)),
+    "approvals-next": State(_waiting, Seen("2 requests for you"), ("j", Seen("▸ GET"))),
+    "approvals-later": State(_waiting, Seen("2 requests for you"), ("escape", Seen("2 requests for you: W"))),
+    "approvals-read-only": State(_waiting, Seen("2 requests for you", "read-only"), read_only=True),
     "help": _day("question_mark", Seen("Output")),
     "palette": _day("ctrl+p", Seen("Search for commands"), *"verify", Seen("Verify")),
     # Requests and output
@@ -259,6 +304,9 @@ STATES: dict[str, State] = {
     ),
     "kill": _day("1", "X", Seen("Kill review-pr-482?")),
     "destroy": _day(*TRIAGE, "d", Seen("Destroy triage?")),
+    "destroying": State(
+        _loading, DAY, (*TRIAGE, "d", Seen("Destroy triage?"), "y", Seen("Destroying")), REVIEW
+    ),
     "rename": _day(*TRIAGE, "n", Seen("Rename the run")),
     "leave": _day(
         *START,
