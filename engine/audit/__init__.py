@@ -5,6 +5,9 @@
     store, lock, gate  audit.db for the writer   bundle    the same in one JSON document
     source, read,      audit.db for readers      render    a verdict in words
     pages
+    merkle, leaf       the tree beside it        note, checkpoint, keys   what is signed, and by whom
+
+FORMAT.md is what a verifier written by somebody else needs to know.
 
 Names load on first use: a viewer that only shows a Verdict pays for neither sqlite3 nor cryptography.
 """

@@ -1,4 +1,4 @@
-"""Ed25519 signatures over a log's last hash. Where the seed is kept is the caller's business."""
+"""Ed25519 signatures over what a log says. Where the seed is kept is the caller's business."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIGNATURE_BYTES = 64
 
 
 class Signer:
-    """The installation's signing key, made from its 32-byte seed. `repr` shows only the public half."""
+    """A signing key, made from its 32-byte seed. `repr` shows only the public half."""
 
     def __init__(self, seed: bytes) -> None:
         if len(seed) != SEED_BYTES:
@@ -33,7 +33,11 @@ class Signer:
 
     def sign(self, root_hash: str) -> bytes:
         """64 bytes over the ASCII of `root_hash`, which is 64 hex digits."""
-        return self._key.sign(root_hash.encode("ascii"))
+        return self.sign_bytes(root_hash.encode("ascii"))
+
+    def sign_bytes(self, message: bytes) -> bytes:
+        """64 bytes over `message`."""
+        return self._key.sign(message)
 
     @functools.cached_property
     def _key(self) -> Ed25519PrivateKey:
