@@ -3,9 +3,11 @@
     canonical, types   what an entry is          chain     the hash chain, pure
     log, writer        many askers, one writer   verify    chain + attestations of a file
     store, lock, gate  audit.db for the writer   bundle    the same in one JSON document
+    finish, held       what a dead writer left
     source, read,      audit.db for readers      render    a verdict in words
     pages
-    merkle, leaf       the tree beside it        note, checkpoint, keys   what is signed, and by whom
+    merkle, leaf, tree the tree beside it        note, checkpoint, keys   what is signed, and by whom
+    sealer, run_keys   how a live run signs it   teller    who is told of it
 
 FORMAT.md is what a verifier written by somebody else needs to know.
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from engine.audit.canonical import entry_hash as entry_hash
     from engine.audit.chain import Attestation as Attestation
     from engine.audit.chain import ChainChecker as ChainChecker
+    from engine.audit.finish import append_and_close as append_and_close
+    from engine.audit.held import RecordedHead as RecordedHead
     from engine.audit.log import AuditLog as AuditLog
     from engine.audit.pages import AuditCounts as AuditCounts
     from engine.audit.pages import AuditPages as AuditPages
@@ -36,8 +40,8 @@ if TYPE_CHECKING:
     from engine.audit.read import read_newest as read_newest
     from engine.audit.render import render_verdict as render_verdict
     from engine.audit.render import verdict_json as verdict_json
+    from engine.audit.run_keys import RunKeys as RunKeys
     from engine.audit.signer import Signer as Signer
-    from engine.audit.store import append_and_close as append_and_close
     from engine.audit.types import ENTRY_TYPES as ENTRY_TYPES
     from engine.audit.types import EntryData as EntryData
     from engine.audit.types import console as console
@@ -55,12 +59,14 @@ _HOMES = {
     ".bundle": ("export_bundle", "verify_bundle"),
     ".canonical": ("Entry", "canonical_json", "entry_hash"),
     ".chain": ("Attestation", "ChainChecker"),
+    ".finish": ("append_and_close",),
+    ".held": ("RecordedHead",),
     ".log": ("AuditLog",),
     ".pages": ("AuditCounts", "AuditPages", "count_entries", "find_pages", "place_of"),
     ".read": ("read_entries", "read_newest"),
     ".render": ("render_verdict", "verdict_json"),
+    ".run_keys": ("RunKeys",),
     ".signer": ("Signer",),
-    ".store": ("append_and_close",),
     ".types": (
         "ENTRY_TYPES", "EntryData", "console", "container", "credential", "exec", "network", "policy",
         "secret", "ssh",

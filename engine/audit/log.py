@@ -16,7 +16,8 @@ from typing import Self
 
 from engine.audit.canonical import Entry
 from engine.audit.gate import gate_closed, prepare, utc_now
-from engine.audit.signer import Signer
+from engine.audit.run_keys import RunKeys
+from engine.audit.teller import Teller
 from engine.audit.types import EntryData
 from engine.audit.writer import Barrier, Stop, Write, Writer
 from engine.errors import AuditGateClosed, MoatError
@@ -54,18 +55,33 @@ class AuditLog:
         home: Home,
         path: Path,
         *,
+        keys: RunKeys | None = None,
+        on_checkpoint: Callable[[str, int], None] | None = None,
         clock: Callable[[], datetime] = utc_now,
         places: int = PLACES,
         timeout: float = TIMEOUT,
     ) -> Self:
         """Open or resume the log at `path` and start its writer.
 
+        keys: they seal the log, and are this writer's alone from now on; without them it is a version 1 log
+        that nobody signs. on_checkpoint: told note and size of a checkpoint that is durable, in the writer's
+        thread: the first, then the newest every ten seconds at most, and the close record.
         clock: aware datetimes; a step back is levelled. Raises AuditError when another writer has the
         log, when the file is no audit log, or when its last entry was tampered with.
         """
         log = cls(path, clock, places, timeout)
         opened: asyncio.Future[tuple[int, str] | BaseException] = log._loop.create_future()
-        log._writer = Writer(home, path, post=log._post, opened=opened, settle=log._settle, stopped=log._stop)
+        log._writer = Writer(
+            home,
+            path,
+            post=log._post,
+            opened=opened,
+            keys=keys,
+            teller=Teller(on_checkpoint),
+            clock=clock,
+            settle=log._settle,
+            stopped=log._stop,
+        )
         log._writer.start()
         try:
             async with asyncio.timeout(timeout):
@@ -106,16 +122,17 @@ class AuditLog:
         self._writer.inbox.put(Barrier(barrier))
         await self._answer(barrier)
 
-    async def close(self, signer: Signer | None = None) -> None:
-        """Write what waits, sign the last hash, fold the WAL into audit.db, let go of the file.
+    async def close(self, reason: str = "exited") -> None:
+        """Write what waits, sign the end, fold the WAL into audit.db, let go of the file.
 
-        Everything is let go of in any case. Raises AuditGateClosed when accepted entries or the
-        attestation could not be written, unless the gate had already told. Closing twice is harmless.
+        reason: of the close record, one of checkpoint.REASONS; `failed` when the gate is closed. Everything
+        is let go of in any case. Raises AuditGateClosed when accepted entries or the close record could not
+        be written, unless the gate had already told. Closing twice is harmless.
         """
         told = bool(self.closed_because)
         if not self._closing:
             self._closing = True
-            self._writer.inbox.put(Stop(signer, self._clock()))
+            self._writer.inbox.put(Stop(reason, self._clock()))
         try:
             async with asyncio.timeout(self._timeout):
                 problem = await asyncio.shield(self._stopped)
@@ -132,7 +149,7 @@ class AuditLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._closing:
-            await self.close()
+            await self.close("exited" if error is None else "failed")
 
     async def _enqueue(self, entry: EntryData, answer: asyncio.Future[Entry | None] | None) -> None:
         kind, data, data_json = prepare(entry)

@@ -26,6 +26,19 @@ class Signer:
     def generate(cls) -> Signer:
         return cls(secrets.token_bytes(SEED_BYTES))
 
+    @classmethod
+    def ephemeral(cls) -> Signer:
+        """A key that is never written anywhere: OpenSSL makes it, and no Python object holds its seed.
+
+        OpenSSL overwrites it when the last reference to the signer goes. What it cannot reach are copies
+        that the kernel makes of memory: swap, a hibernated machine, a core dump.
+        """
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        signer = cls.__new__(cls)
+        signer._key = Ed25519PrivateKey.generate()
+        return signer
+
     @functools.cached_property
     def public_key(self) -> bytes:
         """32 raw bytes."""

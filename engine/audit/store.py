@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
 from engine.audit.canonical import Entry, entry_hash
 from engine.audit.chain import ChainChecker
-from engine.audit.gate import gate_closed, prepare, utc_now
+from engine.audit.leaf import SEED_BYTES
 from engine.audit.lock import WriterLock
+from engine.audit.run_keys import RunKeys
+from engine.audit.sealer import Sealer, Sealing, Ticks
 from engine.audit.signer import Signer
+from engine.audit.tree import Growth, Tree, frontier_json
 from engine.errors import AuditError
 from engine.events import timestamp
 from engine.home import Home
@@ -35,28 +40,47 @@ CREATE TABLE IF NOT EXISTS rekor_proofs (
     seq INTEGER PRIMARY KEY, log_index INTEGER NOT NULL, log_id TEXT NOT NULL, tree_size INTEGER NOT NULL,
     root_hash TEXT NOT NULL, hashes TEXT NOT NULL, timestamp TEXT NOT NULL, entry_uuid TEXT NOT NULL);
 """
+TREE_SCHEMA = """
+CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, note TEXT NOT NULL);
+CREATE TABLE keys (number INTEGER PRIMARY KEY, note TEXT NOT NULL);
+"""
 BUSY_SECONDS = 5.0  # how long a checkpoint waits for readers
 
 type Pending = tuple[datetime, str, dict[str, Any], str]  # when, type, data, data_json
 
 
 class Store:
-    """An open log. `seq` and `last_hash` are those of the last durable entry, 0 and "" when there is none."""
+    """An open log. `seq` and `last_hash` are those of the last durable entry, 0 and "" when there is none.
+
+    newest: size and note of the last checkpoint that was made here, when there is one.
+    """
 
     def __init__(self, connection: sqlite3.Connection, lock: WriterLock, path: Path) -> None:
         self.path = path
         self.seq = 0
         self.last_hash = ""
         self.commits = 0
+        self.newest: tuple[int, str] | None = None
         self._latest: datetime | None = None
+        self._sealer: Sealer | None = None
         self._connection = connection
         self._lock = lock
         self._files: list[tuple[Path, os.stat_result]] = []
 
     @classmethod
-    def open(cls, home: Home, path: Path) -> Self:
+    def open(
+        cls,
+        home: Home,
+        path: Path,
+        keys: RunKeys | None = None,
+        *,
+        ended: bool = False,
+        ticks: Ticks = time.monotonic,
+    ) -> Self:
         """Open or make the log, and go on where it ends. Whatever a killed writer left is recovered.
 
+        keys: a log that has no entry yet gets a tree, which they seal; one that has stays as it is. ended:
+        the run is over, so a log that has a tree may be opened again: its own keys are gone.
         Raises AuditError when another writer has it, when it is no audit log, or when its last entry was
         tampered with: nothing is built on that.
         """
@@ -69,7 +93,7 @@ class Store:
             os.close(home.open_private(path, os.O_RDWR | os.O_CREAT))
             connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
             store = cls(connection, lock, path)
-            store._prepare()
+            store._prepare(keys, ended, ticks)
             return store
         except BaseException as error:
             if connection is not None:
@@ -80,11 +104,20 @@ class Store:
             raise
 
     def append(self, pending: Sequence[Pending]) -> list[Entry]:
-        """All of `pending` in one transaction, durable on return.
+        """All of `pending` in one transaction, durable on return, with the checkpoints that are due.
 
         Raises sqlite3.Error or AuditError when they are not; then none of them counts, and the caller
         must not append again, because the disk cannot be trusted any more.
         """
+        entries = self.chained(pending)
+        if self._sealer is None:
+            self.commit(entries)
+        else:
+            self._sealed_commit(entries, self._sealer.prepare(entries, pending[-1][0]))
+        return entries
+
+    def chained(self, pending: Sequence[Pending]) -> list[Entry]:
+        """`pending` as the entries that would follow; nothing is written."""
         entries = []
         seq, previous, latest = self.seq, self.last_hash, self._latest
         for when, kind, data, data_json in pending:
@@ -95,32 +128,89 @@ class Store:
             digest = entry_hash(seq, ts, kind, previous, data_json)
             entries.append(Entry(seq, ts, kind, previous, data, data_json, digest))
             previous = digest
+        return entries
+
+    def due_in(self) -> float | None:
+        """Seconds until `seal` has something to do; None for never."""
+        return None if self._sealer is None else self._sealer.due_in()
+
+    def seal(self, when: datetime) -> None:
+        """Make the checkpoint, or replace the key, that has become due. Errors as `append`."""
+        if self._sealer is not None:
+            self._sealed_commit((), self._sealer.prepare((), when))
+
+    def finish(self, reason: str, when: datetime) -> None:
+        """Make the close record, and the attestation with the same key. An empty log has no end to sign."""
+        if self._sealer is not None and self.seq:
+            signer = self._sealer.keys.signer
+            self._sealed_commit((), self._sealer.prepare((), when, reason), (signer, when))
+
+    def commit(
+        self,
+        entries: Sequence[Entry] = (),
+        growth: Growth | None = None,
+        certificates: Sequence[tuple[int, str]] = (),
+        attest: tuple[Signer, datetime] | None = None,
+    ) -> None:
+        """One transaction. certificates: number and note of new keys. attest: by whom and when the last
+        entry's hash is signed; an empty log, or one signed at that entry already, stays as it is.
+        """
+        last = (entries[-1].seq, entries[-1].hash) if entries else (self.seq, self.last_hash)
+        run = self._connection
         with self._transaction():
-            self._connection.executemany(
+            run.executemany(
                 "INSERT INTO entries (seq, ts, type, prev_hash, data, hash) VALUES (?, ?, ?, ?, ?, ?)",
                 [(e.seq, e.ts, e.type, e.prev, e.data_json, e.hash) for e in entries],
             )
+            if growth is not None:
+                _put(run, "frontier", frontier_json(growth.frontier))
+                if growth.checkpoints:  # the close record takes the place of a checkpoint of its size
+                    run.executemany(
+                        "INSERT OR REPLACE INTO checkpoints (size, note) VALUES (?, ?)", growth.checkpoints
+                    )
+            if certificates:
+                run.executemany("INSERT INTO keys (number, note) VALUES (?, ?)", certificates)
+            if attest is not None and last[0]:
+                self._attest(*last, *attest)
         self._check_files()
         self.commits += 1
-        self.seq, self.last_hash, self._latest = seq, previous, latest
-        return entries
+        if entries:
+            self.seq, self.last_hash = last
+            self._latest = datetime.fromisoformat(entries[-1].ts)
+        if growth is not None and growth.checkpoints:
+            self.newest = growth.checkpoints[-1]
 
-    def attest(self, signer: Signer, when: datetime) -> None:
-        """Sign the last entry's hash; an empty log, or one signed at that entry already, stays as it is."""
-        if not self.seq:
-            return
-        public_key = signer.public_key
-        held = self._connection.execute(
-            "SELECT root_hash, public_key FROM attestations WHERE seq = ?", (self.seq,)
-        ).fetchone()
-        if held == (self.last_hash, public_key):
-            return
-        signature = signer.sign(self.last_hash)
+    def begin_tree(self, origin: str, certificate: str = "") -> Tree:
+        """Give a log without entries its tree. certificate: of key 0, where it is known."""
         with self._transaction():
+            return self._begin_tree(origin, certificate)
+
+    def rows(self, query: str) -> sqlite3.Cursor:
+        """What a query finds, row by row."""
+        return self._connection.execute(query)
+
+    def metadata(self, key: str) -> str | None:
+        row = self._connection.execute("SELECT value FROM metadata WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def _sealed_commit(
+        self, entries: Sequence[Entry], sealing: Sealing, attest: tuple[Signer, datetime] | None = None
+    ) -> None:
+        assert self._sealer is not None
+        later = sealing.later
+        certificates = [] if later is None else [(later.number, str(later.certificates[-1]))]
+        self.commit(entries, sealing.growth, certificates, attest)
+        self._sealer.done(sealing)
+
+    def _attest(self, seq: int, last_hash: str, signer: Signer, when: datetime) -> None:
+        held = self._connection.execute(
+            "SELECT root_hash, public_key FROM attestations WHERE seq = ?", (seq,)
+        ).fetchone()
+        if held != (last_hash, signer.public_key):
             self._connection.execute(
                 "INSERT OR REPLACE INTO attestations (seq, root_hash, timestamp, signature, public_key)"
                 " VALUES (?, ?, ?, ?, ?)",
-                (self.seq, self.last_hash, timestamp(when), signature, public_key),
+                (seq, last_hash, timestamp(when), signer.sign(last_hash), signer.public_key),
             )
 
     def close(self) -> None:
@@ -128,6 +218,7 @@ class Store:
 
         When that fails (a full disk, a reader that stays) audit.db and its -wal are the log together.
         """
+        self._sealer = None  # and the run's last key with it
         try:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -136,7 +227,7 @@ class Store:
         finally:
             self._lock.release()
 
-    def _prepare(self) -> None:
+    def _prepare(self, keys: RunKeys | None, ended: bool, ticks: Ticks) -> None:
         run = self._connection.execute
         run("PRAGMA trusted_schema = OFF")
         mode = run("PRAGMA journal_mode = WAL").fetchone()[0]
@@ -148,8 +239,20 @@ class Store:
         run("PRAGMA synchronous = FULL")
         run("PRAGMA fullfsync = ON")  # macOS: fsync alone leaves the data in the drive's cache
         run("PRAGMA checkpoint_fullfsync = ON")
-        self._connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
-        self._resume()
+        with self._transaction():
+            for statement in _statements(SCHEMA):
+                run(statement)
+            self._resume()
+            if self.metadata("tree_seed") is not None:
+                if not ended:
+                    raise AuditError(
+                        f"{self.path} was begun by a run whose keys are gone",
+                        remedy="Nothing can be added to it; start a new run.",
+                    )
+            elif keys is not None and not self.seq:
+                tree = self._begin_tree(keys.origin, str(keys.certificates[0]))
+                self._sealer = Sealer(tree, keys, ticks)
+                self._latest = datetime.fromisoformat(keys.since)  # no entry is older than its key
         _sync_directory(self.path.parent)
         for path in (self.path, self.path.with_name(self.path.name + "-wal")):
             with contextlib.suppress(FileNotFoundError):
@@ -174,6 +277,17 @@ class Store:
         with contextlib.suppress(ValueError):
             self._latest = datetime.fromisoformat(rows[0][1])
 
+    def _begin_tree(self, origin: str, certificate: str) -> Tree:
+        tree = Tree(origin, secrets.token_bytes(SEED_BYTES))
+        for statement in _statements(TREE_SCHEMA):
+            self._connection.execute(statement)
+        _put(self._connection, "origin", origin)
+        _put(self._connection, "tree_seed", tree.seed.hex())
+        _put(self._connection, "frontier", frontier_json(tree.frontier))
+        if certificate:
+            self._connection.execute("INSERT INTO keys (number, note) VALUES (0, ?)", (certificate,))
+        return tree
+
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         self._connection.execute("BEGIN IMMEDIATE")
@@ -196,32 +310,12 @@ class Store:
                 raise AuditError(f"{path} was removed or replaced while the run was writing it")
 
 
-def append_and_close(
-    home: Home,
-    path: Path,
-    entries: Iterable[tuple[str, dict[str, Any]]],
-    signer: Signer | None = None,
-) -> list[Entry]:
-    """Finish the log of a run whose writer died: recover, append, sign, close. Blocking.
+def _put(connection: sqlite3.Connection, key: str, value: str) -> None:
+    connection.execute("INSERT OR REPLACE INTO metadata (key, value) VALUES (?, ?)", (key, value))
 
-    A log that was closed before gets a later attestation for its new end. Raises AuditError when there
-    is no log (its removal must not be papered over by a fresh one), when it has a living writer, or when
-    it is damaged; AuditGateClosed when the entries could not be made durable.
-    """
-    if not path.exists():
-        raise AuditError(f"there is no audit log at {path}", remedy="It was removed, or its run never began.")
-    now = utc_now()
-    pending: list[Pending] = [(now, *prepare(entry)) for entry in entries]
-    store = Store.open(home, path)
-    try:
-        written = store.append(pending) if pending else []
-        if signer is not None:
-            store.attest(signer, now)
-        return written
-    except (sqlite3.Error, AuditError) as error:
-        raise gate_closed(path, error) from error
-    finally:
-        store.close()
+
+def _statements(schema: str) -> list[str]:
+    return [statement for statement in schema.split(";") if statement.strip()]
 
 
 def _not_a_log(path: Path, error: sqlite3.Error) -> AuditError:

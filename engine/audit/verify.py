@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.audit.chain import Attestation, ChainChecker, check_attestations
+from engine.audit.keys import installation_origin, parse_certificate
+from engine.audit.note import BadNote, NoteKey, parse_note, verified_by
 from engine.audit.source import Unusable, read_log
 from engine.audit.verdict import Failure, Verdict, shown, unreadable
 
@@ -111,6 +113,8 @@ def _verify(
     cancelled: Callable[[], bool] | None,
 ) -> Verdict:
     attestations, fault = _attestations(connection)
+    if public_key is not None and {a.public_key for a in attestations} <= _certified(connection, public_key):
+        public_key = None
     rekor_proofs = connection.execute("SELECT count(*) FROM rekor_proofs").fetchone()[0]
     checker = ChainChecker(watch=(a.seq for a in attestations))
     total = _highest(connection) if progress else 0
@@ -162,6 +166,22 @@ def _attestations(connection: sqlite3.Connection) -> tuple[list[Attestation], Fa
             return good, Failure(f"invalid signature on attestation at seq {shown(seq)}")
         good.append(Attestation(seq, root_hash, timestamp, signature, public_key))
     return good, None
+
+
+def _certified(connection: sqlite3.Connection, public_key: bytes) -> set[bytes]:
+    """The keys of a log with a tree that the installation's key certified, each by the one before."""
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'keys'").fetchone():
+        return set()
+    known = [NoteKey(installation_origin(public_key), public_key)]
+    for (text,) in connection.execute("SELECT note FROM keys ORDER BY number"):
+        try:
+            note = parse_note(str(text).encode())
+            if not verified_by(note, known[-1:]):
+                break
+            known.append(parse_certificate(note.text).note_key)
+        except BadNote:
+            break
+    return {key.public_key for key in known}
 
 
 def _with_malformed_attestation(verdict: Verdict, fault: Failure) -> Verdict:

@@ -18,8 +18,9 @@ from typing import Any
 
 from engine.audit.canonical import Entry
 from engine.audit.gate import reason_of
-from engine.audit.signer import Signer
+from engine.audit.run_keys import RunKeys
 from engine.audit.store import Store
+from engine.audit.teller import Teller
 from engine.errors import AuditError
 from engine.home import Home
 
@@ -46,9 +47,9 @@ class Barrier:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The last item: sign when there is a signer, close, end."""
+    """The last item: sign the end of a log that has keys, close, end. reason: one of checkpoint.REASONS."""
 
-    signer: Signer | None = None
+    reason: str = ""
     when: datetime | None = None
 
 
@@ -67,6 +68,9 @@ class Writer(threading.Thread):
         *,
         post: Callable[[Callable[[], None]], None],
         opened: Opened,
+        keys: RunKeys | None,
+        teller: Teller,
+        clock: Callable[[], datetime],
         settle: Callable[[list[Write | Barrier], list[Entry], str], None],
         stopped: Callable[[str], None],
     ) -> None:
@@ -78,13 +82,17 @@ class Writer(threading.Thread):
         self._path = path
         self._post_to_loop = post
         self._opened = opened
+        self._keys = keys
+        self._teller = teller
+        self._clock = clock
         self._settle = settle
         self._stopped = stopped
         self._reason = ""
 
     def run(self) -> None:
         try:
-            store = Store.open(self._home, self._path)
+            keys, self._keys = self._keys, None
+            store = Store.open(self._home, self._path, keys)
         except Exception as error:
             opening_failed = error  # the name `error` ends with this block
             self._post(lambda: self._tell_opened(opening_failed))
@@ -99,19 +107,27 @@ class Writer(threading.Thread):
 
     def _serve(self, store: Store) -> None:
         while True:
-            items, stop = self._next_batch()
+            items, stop = self._next_batch(self._patience(store))
             if items:
                 self._write(store, items)
             if stop is not None:
-                if stop.signer is not None and stop.when is not None:
-                    self._attest(store, stop.signer, stop.when)
+                if stop.when is not None:
+                    self._finish(store, stop.reason, stop.when)
                 return
+            if not items:
+                self._seal(store)
+            self._teller.offer(store.newest)
 
-    def _next_batch(self) -> tuple[list[Write | Barrier], Stop | None]:
-        """Wait for one item, then take all that wait behind it."""
+    def _patience(self, store: Store) -> float | None:
+        """Seconds until there is something to do that nobody asks for; None for never."""
+        due = [self._teller.due_in(), None if self._reason else store.due_in()]
+        return min((seconds for seconds in due if seconds is not None), default=None)
+
+    def _next_batch(self, patience: float | None) -> tuple[list[Write | Barrier], Stop | None]:
+        """Wait for one item, then take all that wait behind it. Nothing at all when none comes in time."""
         items: list[Write | Barrier] = []
-        item = self.inbox.get()
         with contextlib.suppress(queue.Empty):
+            item = self.inbox.get(timeout=patience)
             while not isinstance(item, Stop):
                 items.append(item)
                 if len(items) >= MAX_BATCH:
@@ -131,12 +147,23 @@ class Writer(threading.Thread):
         reason = self._reason
         self._post(lambda: self._settle(items, entries, reason))
 
-    def _attest(self, store: Store, signer: Signer, when: datetime) -> None:
-        # Also after a failure: what is durable deserves its signature if the disk takes it.
+    def _seal(self, store: Store) -> None:
+        if self._reason or store.due_in() != 0:
+            return
         try:
-            store.attest(signer, when)
+            store.seal(self._clock())
+        except Exception as error:  # as in _write: what cannot be sealed cannot be proved
+            reason = self._reason = reason_of(error)
+            self._post(lambda: self._settle([], [], reason))
+
+    def _finish(self, store: Store, reason: str, when: datetime) -> None:
+        # Also after a failure: what is durable deserves its signature if the disk takes it. But then the log
+        # did not end as the run did.
+        try:
+            store.finish("failed" if self._reason else reason, when)
         except (sqlite3.Error, AuditError) as error:
             self._reason = self._reason or reason_of(error)
+        self._teller.last(store.newest)
 
     def _tell_opened(self, outcome: tuple[int, str] | BaseException) -> None:
         if not self._opened.done():

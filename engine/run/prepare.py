@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 
 from engine.aws import AWS
@@ -16,7 +17,7 @@ from engine.run.approval import approve
 from engine.run.aws_access import open_role
 from engine.run.injections import Granted, open_grants
 from engine.run.request import RunRequest
-from engine.run.signing import load_signer
+from engine.run.signing import begin_run, load_signer
 from engine.run.spec import RunSpec, settle
 from engine.run.ssh_access import open_ssh
 from engine.run.supervisor import Supervisor
@@ -40,9 +41,8 @@ async def prepare(
     roles = tuple(name for name in spec.grants if parse_grant(name).provider == AWS)
     others = tuple(name for name in spec.grants if name not in (*ssh, *roles))
     store = CredentialStore(home, spec.profile, keys)
-    granted, signer = await asyncio.to_thread(
-        lambda: (open_grants(store, others, load_providers(home)), load_signer(home, keys))
-    )
+    granted = await asyncio.to_thread(open_grants, store, others, load_providers(home))
+    await asyncio.to_thread(load_signer, home, keys)  # a key that cannot be had is said before the run exists
     granted.aws = await asyncio.to_thread(open_role, store, roles) if roles else None
     granted.ssh = await open_ssh(home, spec.profile, ssh) if ssh else None
     unasked = approve(
@@ -66,7 +66,8 @@ async def prepare(
     ):
         if line:
             notice(line)
-    return Supervisor(home, spec, granted, signer, io=io, notice=notice, on_running=on_running)
+    begin = functools.partial(begin_run, home, keys, spec.id)
+    return Supervisor(home, spec, granted, begin, io=io, notice=notice, on_running=on_running)
 
 
 def _given_by_config(unasked: tuple[str, ...]) -> str:

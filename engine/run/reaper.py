@@ -73,11 +73,21 @@ async def _close(home: Home, run_id: str, engine: Runtime) -> list[RunInfo]:
 
 
 def _close_log(home: Home, run_id: str, broken_off: Sequence[RequestRecord]) -> None:
+    from engine.audit.finish import MOST_ADDED
+    from engine.audit.keys import installation_origin, run_origin
     from engine.credentials import KeySource
     from engine.run.records import network_entry
     from engine.run.signing import load_signer
 
     path = home.run(run_id) / AUDIT_DB
     signer = load_signer(home, KeySource(home))
-    entries = [network_entry(record) for record in broken_off]
-    append_and_close(home, path, [*entries, container("interrupted", reason=INTERRUPTED)], signer)
+    told = broken_off[: MOST_ADDED - 1]
+    untold = len(broken_off) - len(told)
+    more = f"; {untold} more requests were broken off" if untold else ""
+    append_and_close(
+        home,
+        path,
+        [*map(network_entry, told), container("interrupted", reason=INTERRUPTED + more)],
+        signer,
+        origin=run_origin(installation_origin(signer.public_key), run_id),
+    )

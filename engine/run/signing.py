@@ -9,7 +9,8 @@ from __future__ import annotations
 import fcntl
 import os
 
-from engine.audit import Signer
+from engine.audit import RunKeys, Signer
+from engine.audit.keys import installation_origin
 from engine.credentials import KeySource, SealedFile
 from engine.errors import CredentialUnreadable
 from engine.home import Home
@@ -37,3 +38,9 @@ def load_signer(home: Home, keys: KeySource) -> Signer:
         return Signer(seed)
     finally:
         os.close(lock)
+
+
+def begin_run(home: Home, keys: KeySource, run_id: str) -> RunKeys:
+    """The keys of a new run, certified by the installation's. Blocking; raises as `load_signer`."""
+    signer = load_signer(home, keys)
+    return RunKeys.begin(installation_origin(signer.public_key), run_id, signer)

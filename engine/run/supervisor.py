@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.audit import AuditLog, Signer, container, policy, secret
+from engine.audit import AuditLog, RunKeys, container, policy, secret
 from engine.errors import AuditError, ContainerFailed, HomeError, MoatError
 from engine.events import ControlReply, ControlRequest, RunInfo, RunState, timestamp
 from engine.home import Home
@@ -48,14 +48,17 @@ _REMOVE = 60.0  # seconds the daemon may take to remove container and network
 
 
 class Supervisor:
-    """Make one, call `run` once. `request_stop` may be called at any moment, also from a signal handler."""
+    """Make one, call `run` once. `request_stop` may be called at any moment, also from a signal handler.
+
+    begin: makes the keys of the run's log; blocking, and called when the run's directory is there.
+    """
 
     def __init__(
         self,
         home: Home,
         spec: RunSpec,
         granted: Granted,
-        signer: Signer,
+        begin: Callable[[], RunKeys],
         *,
         io: AgentIO,
         notice: Callable[[str], None],
@@ -64,7 +67,7 @@ class Supervisor:
         self._home = home
         self._spec = spec
         self._granted = granted
-        self._signer = signer
+        self._begin = begin
         self._io = io
         self._notice = notice
         self._on_running = on_running
@@ -110,7 +113,10 @@ class Supervisor:
             lock.release()
 
     async def _logged_life(self, connect: Callable[[], Runtime]) -> _Ending:
-        log = await AuditLog.open(self._home, self._home.run(self._spec.id) / AUDIT_DB)
+        path = self._home.run(self._spec.id) / AUDIT_DB
+        # Only the log's writer keeps the keys.
+        log = await AuditLog.open(self._home, path, keys=await asyncio.to_thread(self._begin))
+        closing = str(RunState.FAILED)
         try:
             records = RunRecords(
                 self._home, self._spec.id, log, self._granted.hidden, self._notice, self._spec.profile
@@ -120,7 +126,9 @@ class Supervisor:
                 for name, reference in self._granted.secrets.references.items():
                     await log.append(secret(name, reference.backend))  # before any of them can leave
                 async with serve_control(self._home, self._spec.id, self._answer, self._converse):
-                    return await self._life(log, records, connect)
+                    ending = await self._life(log, records, connect)
+                    closing = str(ending["state"])
+                    return ending
             except BaseException as error:
                 failure = _first_moat_error(error)
                 await records.note(container("failed", reason=str(failure or type(error).__name__)))
@@ -131,7 +139,7 @@ class Supervisor:
                 self._approvals.close()
                 await records.close()
         finally:
-            await self._close_log(log)
+            await self._close_log(log, closing)
 
     async def _life(self, log: AuditLog, records: RunRecords, connect: Callable[[], Runtime]) -> _Ending:
         async with contextlib.AsyncExitStack() as made:
@@ -301,9 +309,9 @@ class Supervisor:
             why = f"no answer within {_REMOVE:g} s"
         self._notice(f"the container of run {self._spec.id} could not be removed: {why}; try: moat clean")
 
-    async def _close_log(self, log: AuditLog) -> None:
+    async def _close_log(self, log: AuditLog, reason: str) -> None:
         try:
-            await log.close(self._signer)
+            await log.close(reason)
         except MoatError as error:
             self._notice(str(error))
 

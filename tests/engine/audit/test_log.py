@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from support.run_keys import keys_of
 
 from engine.audit import AuditLog, Signer, append_and_close, console, container, read_entries, verify_log
 from engine.audit.store import Store
@@ -91,12 +92,12 @@ async def test_note_waits_for_a_place_and_drops_nothing(home: Home, path: Path, 
 
 
 async def test_flush_and_close_make_notes_durable(home: Home, path: Path, signer: Signer):
-    log = await AuditLog.open(home, path)
+    log = await AuditLog.open(home, path, keys=keys_of(signer))
     await log.note(console("a"))
     await log.flush()
     assert len(read_entries(path)) == 1
     await log.note(console("b"))
-    await log.close(signer)
+    await log.close()
     await log.close()
     verdict = verify_log(path, public_key=signer.public_key, finished=True)
     assert (verdict.valid, verdict.entry_count, verdict.closed) == (True, 2, True)
@@ -126,17 +127,31 @@ async def test_a_caller_that_gives_up_disturbs_nobody(home: Home, path: Path, br
             await impatient
 
 
-async def test_it_resumes_where_it_ended(home: Home, path: Path, signer: Signer):
+async def test_a_log_without_a_tree_resumes_where_it_ended_and_stays_so(
+    home: Home, path: Path, signer: Signer
+):
     async with await AuditLog.open(home, path) as log:
         first = await log.append(container("created"))
-        await log.close(signer)
-    async with await AuditLog.open(home, path) as log:
+    async with await AuditLog.open(home, path, keys=keys_of(signer)) as log:
         assert (log.seq, log.last_hash) == (1, first.hash)
         second = await log.append(container("started"))
         assert (second.seq, second.prev) == (2, first.hash)
-        await log.close(signer)
+    await asyncio.to_thread(append_and_close, home, path, [], signer)
     verdict = verify_log(path, public_key=signer.public_key, finished=True)
-    assert (verdict.valid, verdict.attestation_count) == (True, 2)
+    assert (verdict.valid, verdict.attestation_count) == (True, 1)
+    with sqlite3.connect(path) as database:
+        assert not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'checkpoints'").fetchall()
+    database.close()
+
+
+async def test_a_log_with_a_tree_is_taken_up_by_nobody(home: Home, path: Path, signer: Signer):
+    async with await AuditLog.open(home, path, keys=keys_of(signer)) as log:
+        await log.append(console("x"))
+    before = path.read_bytes()
+    for keys in (None, keys_of(signer)):
+        with pytest.raises(AuditError, match="keys are gone"):
+            await AuditLog.open(home, path, keys=keys)
+    assert path.read_bytes() == before
 
 
 async def test_a_clock_that_steps_back_is_levelled(home: Home, path: Path):
@@ -203,16 +218,16 @@ async def test_symlinks_are_refused(home: Home, path: Path, tmp_path: Path, name
 
 
 async def test_a_full_database_closes_the_gate_for_good(
-    home: Home, path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Home, path: Path, signer: Signer, monkeypatch: pytest.MonkeyPatch
 ):
     prepare = Store._prepare
 
-    def small(store: Store) -> None:
-        prepare(store)
-        store._connection.execute("PRAGMA max_page_count = 24")
+    def small(store: Store, *arguments) -> None:
+        prepare(store, *arguments)
+        store._connection.execute("PRAGMA max_page_count = 40")
 
     monkeypatch.setattr(Store, "_prepare", small)
-    log = await AuditLog.open(home, path)
+    log = await AuditLog.open(home, path, keys=keys_of(signer))
     acknowledged = []
 
     async def fill() -> None:
@@ -231,7 +246,7 @@ async def test_a_full_database_closes_the_gate_for_good(
             await log.note(console("small"))
         with pytest.raises(AuditGateClosed):
             await log.flush()
-    await log.close(Signer.generate())
+    await log.close()
     assert read_entries(path) == acknowledged
     assert verify_log(path).valid
 
@@ -271,18 +286,20 @@ async def test_after_a_failure_nothing_is_written_even_if_the_disk_recovers(
     assert read_entries(path) == []
 
 
-async def test_close_tells_what_could_not_be_written(home: Home, path: Path, monkeypatch: pytest.MonkeyPatch):
-    log = await AuditLog.open(home, path)
+async def test_close_tells_what_could_not_be_written(
+    home: Home, path: Path, signer: Signer, monkeypatch: pytest.MonkeyPatch
+):
+    log = await AuditLog.open(home, path, keys=keys_of(signer))
 
-    def fail(store: Store, signer, when):
+    def fail(store: Store, reason, when):
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(Store, "attest", fail)
+    monkeypatch.setattr(Store, "finish", fail)
     await log.append(console("x"))
     with pytest.raises(AuditGateClosed, match="disk I/O error"):
-        await log.close(Signer.generate())
-    async with await AuditLog.open(home, path) as again:  # it was let go of all the same
-        assert again.seq == 1
+        await log.close()
+    await asyncio.to_thread(append_and_close, home, path, [console("y")], signer)  # it was let go of
+    assert verify_log(path, public_key=signer.public_key, finished=True).valid
 
 
 @pytest.mark.parametrize("name", ["audit.db", "audit.db-wal"])

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 from support.fake_runtime import FakeRuntime
+from support.run_keys import keys_of
 
 from engine.audit import Signer, read_entries, verify_log
 from engine.home import Home
@@ -65,7 +66,7 @@ class OneRun:
         self.id = spec.id
         self.signer = Signer.generate()
         self.supervisor = Supervisor(
-            home, spec, granted or Granted((), ()), self.signer,
+            home, spec, granted or Granted((), ()), lambda: keys_of(self.signer, spec.id),
             io=io, notice=self.notices.append, on_running=on_running,
         )  # fmt: skip
         self.task = None

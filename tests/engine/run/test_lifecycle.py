@@ -192,10 +192,10 @@ async def test_stop_waits_for_the_socket_of_a_run_that_was_just_born(one_run, mo
     opening, go_on, unheard = asyncio.Event(), asyncio.Event(), asyncio.Event()
     real_open, real_ask = supervisor.AuditLog.open, lifecycle.ask
 
-    async def slow_open(*args):
+    async def slow_open(*args, **kwargs):
         opening.set()
         await go_on.wait()
-        return await real_open(*args)
+        return await real_open(*args, **kwargs)
 
     async def ask(*args):
         try:

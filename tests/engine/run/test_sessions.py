@@ -166,8 +166,8 @@ async def test_nothing_is_run_that_cannot_be_recorded(one_run, monkeypatch):
     logs = []
     real = supervisor.AuditLog.open
 
-    async def opened(*args):
-        logs.append(await real(*args))
+    async def opened(*args, **kwargs):
+        logs.append(await real(*args, **kwargs))
         return logs[-1]
 
     monkeypatch.setattr(supervisor.AuditLog, "open", opened)

@@ -470,8 +470,8 @@ async def test_the_audit_gate_closes_in_the_middle(one_run, monkeypatch):
     logs = []
     real = supervisor.AuditLog.open
 
-    async def opened(*args):
-        logs.append(await real(*args))
+    async def opened(*args, **kwargs):
+        logs.append(await real(*args, **kwargs))
         return logs[-1]
 
     monkeypatch.setattr(supervisor.AuditLog, "open", opened)
