@@ -114,7 +114,8 @@ class LogLine(msgspec.Struct, frozen=True):
 
 class ControlRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line to a run's `control.sock`. op: `ping`, `stop`, `kill`, `rename` (to `name`); `watch`
-    (somebody is there to answer approvals), `answer` (with `approval` and `answer`); `exec`, `attach`.
+    (somebody is there to answer approvals), `answer` (with `approval` and `answer`); `report` (an audit
+    entry: `type` and `data`); `exec`, `attach`.
 
     The last two turn the connection into a session once they are answered (engine/run/frames.py), and the
     rest is theirs. command: empty is a shell. height, width: of the terminal, in characters.
@@ -124,6 +125,8 @@ class ControlRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str = ""
     approval: str = ""  # Approval.id
     answer: str = ""  # once, run, always, deny, deny-run
+    type: str = ""
+    data: dict[str, str] = {}
     command: tuple[str, ...] = ()
     stdin: bool = False
     tty: bool = False

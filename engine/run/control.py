@@ -19,11 +19,13 @@ from engine.errors import HomeError, RunStateError
 from engine.events import ControlReply, ControlRequest
 from engine.home import Home
 from engine.run.socket_path import short_path
+from engine.run.socket_peer import SocketPeer, peer_of
 
 CONTROL = "control.sock"
 SESSIONS = frozenset({"exec", "attach"})  # requests that a `converse` answers
 
 type Converse = Callable[[ControlRequest, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+type Report = Callable[[ControlRequest, SocketPeer], Awaitable[ControlReply]]
 
 _REQUEST_LIMIT = 256 * 1024  # bytes; a request is one line, and may hold a command
 _READ_TIMEOUT = 5.0  # seconds a client may take to send it
@@ -35,11 +37,12 @@ async def serve_control(
     run_id: str,
     answer: Callable[[ControlRequest], ControlReply],
     converse: Converse | None = None,
+    report: Report | None = None,
 ) -> AsyncIterator[None]:
     """Answer requests with `answer` until left; then the socket is removed.
 
     converse: answers a request for a session and holds it. It raises nothing but what a lost client raises,
-    and whoever gave it ends the sessions that are open.
+    and whoever gave it ends the sessions that are open. report: answers a report, told who sent it.
     """
     path = home.check(home.run(run_id) / CONTROL)
 
@@ -54,6 +57,8 @@ async def serve_control(
                 return
             if converse is not None and request.op in SESSIONS:
                 await converse(request, reader, writer)
+            elif report is not None and request.op == "report":
+                await send_reply(writer, await report(request, peer_of(writer.get_extra_info("socket"))))
             else:
                 await send_reply(writer, answer(request))
         except (TimeoutError, OSError, ValueError):

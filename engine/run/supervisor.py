@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ from engine.run.library import AUDIT_DB
 from engine.run.metadata import SupervisorLock, write_metadata
 from engine.run.names import check_run_name
 from engine.run.records import RunRecords
+from engine.run.reports import take_report
 from engine.run.sessions import Sessions
 from engine.run.spec import RunSpec
 from engine.run.terminal import AgentIO
@@ -125,7 +127,8 @@ class Supervisor:
                 await log.append(policy("run", "start", "allow", message=_given(self._spec)))
                 for name, reference in self._granted.secrets.references.items():
                     await log.append(secret(name, reference.backend))  # before any of them can leave
-                async with serve_control(self._home, self._spec.id, self._answer, self._converse):
+                taking = functools.partial(take_report, log, lambda text: records.masker.mask(text))
+                async with serve_control(self._home, self._spec.id, self._answer, self._converse, taking):
                     ending = await self._life(log, records, connect)
                     closing = str(ending["state"])
                     return ending
