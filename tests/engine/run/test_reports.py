@@ -68,8 +68,8 @@ async def test_eight_processes_at_once_make_one_gapless_chain(
 ):
     others = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", "-c", REPORTER, str(path.with_name(CONTROL)), str(number),
-            stdout=asyncio.subprocess.PIPE,
+            sys.executable, "-I", "-S", "-c", REPORTER, CONTROL, str(number),
+            cwd=path.parent, stdout=asyncio.subprocess.PIPE,
         )
         for number in range(8)
     ]  # fmt: skip
