@@ -5,6 +5,7 @@
     needles  escapes  scrub  scrub_*  codings  readings      pure: what comes back or goes astray
     replay  suggest                                          policies from what runs did
     limits                                                   pure: what a grant is narrowed to
+    decoys  freeze                                           bait that leaves, and what follows from it
     approvals  holding                                       requests that wait for a person
     admission  exchange  answers  capture  dial  private     one request's way, without mitmproxy
     open_requests                                            which ones are on their way
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from engine.proxy.served import Served as Served
     from engine.proxy.server import ProxyServer as ProxyServer
     from engine.proxy.server import preload as preload
+    from engine.proxy.spec import Decoy as Decoy
     from engine.proxy.spec import HostRule as HostRule
     from engine.proxy.spec import Injection as Injection
     from engine.proxy.spec import ProxySpec as ProxySpec
@@ -65,7 +67,7 @@ _HOMES = {
     ".recorder": ("INJECT", "INJECT_REPLACED", "Recorder"),
     ".served": ("Given", "Served"),
     ".server": ("ProxyServer", "preload"),
-    ".spec": ("HostRule", "Injection", "ProxySpec"),
+    ".spec": ("Decoy", "HostRule", "Injection", "ProxySpec"),
     ".transparent": ("TransparentSockets", "bind_transparent"),
     ".trust": ("TRUSTSTORE_PASSWORD", "Trust", "TrustFiles", "system_bundle"),
 }

@@ -17,11 +17,15 @@ from engine.errors import MoatError
 from engine.proxy.answers import APPROVAL_NOT_RECORDED, NOT_RECORDED, Answer, denial, failure
 from engine.proxy.approvals import Question
 from engine.proxy.decision import Decision, GrantRule, RequestHead
+from engine.proxy.decoys import Decoys
+from engine.proxy.destination import Destination
 from engine.proxy.exchange import Exchange
+from engine.proxy.freeze import RULE as FROZEN
+from engine.proxy.freeze import Freeze
 from engine.proxy.holding import Holding
 from engine.proxy.inject import HeaderList, forwardable, inject, strip_placeholders, wants_upgrade
 from engine.proxy.limits import LimitKeeper
-from engine.proxy.mask import Masker
+from engine.proxy.mask import REDACTED, Masker
 from engine.proxy.needles import Needles
 from engine.proxy.open_requests import OpenRequests
 from engine.proxy.placeholders import decode_basic
@@ -29,7 +33,7 @@ from engine.proxy.policy import Policy, decide
 from engine.proxy.recorder import FETCH, INJECT, INJECT_REPLACED, Recorder
 from engine.proxy.redact import Redactor
 from engine.proxy.scrub import Lexicon
-from engine.proxy.scrub_response import ResponseScrubber, asked
+from engine.proxy.scrub_response import ResponseScrubber, asked, watchable
 from engine.proxy.served import NO_TOKEN, OWN_NAME, Served, Whereabouts, given, not_given, token_shown
 from engine.proxy.spec import Injection, ProxySpec
 
@@ -51,6 +55,8 @@ class Admission:
         self._recorder = recorder
         self._open = OpenRequests(recorder)
         self._limits = LimitKeeper(spec.injections)
+        self._decoys = Decoys(spec.decoys) if spec.decoys else None
+        self.freeze = Freeze()
         self._take(spec)
         self.unrecorded = 0
 
@@ -90,6 +96,23 @@ class Admission:
     async def admit(self, head: RequestHead, exchange: Exchange) -> HeaderList | Answer:
         """The header fields to send, complete but for framing; or what to answer instead of sending."""
         self._open.add(exchange)
+        if self._decoys is None:
+            return await self._admit(head, exchange)
+        if not self.freeze:
+            self._search(self._decoys, head, exchange)
+        if self.freeze:
+            return await self.frozen(exchange, head.connect)
+        admitted = await self._admit(head, exchange)
+        if self.freeze:  # while a person was asked, or the intent was written down
+            return await self.frozen(exchange, head.connect)
+        if isinstance(admitted, Answer):
+            return admitted
+        exchange.watch = self._decoys.watch(
+            admitted, lambda decoy: self.freeze.begin(decoy, exchange), lambda: bool(self.freeze)
+        )
+        return watchable(admitted)
+
+    async def _admit(self, head: RequestHead, exchange: Exchange) -> HeaderList | Answer:
         for served in self._served:
             if served.wanted(head):
                 return await self._serve(served, head, exchange)
@@ -125,6 +148,61 @@ class Admission:
         exchange.upgrade = upgrade
         exchange.sent(fields)
         return fields
+
+    def _search(self, decoys: Decoys, head: RequestHead, exchange: Exchange) -> None:
+        """Freeze the run's network if this holds a decoy. A host that is one is not written down."""
+        if decoy := decoys.in_head(head):
+            exchange.host = head.connect.host if head.connect else ""
+            exchange.sent(head.headers)
+        elif decoy := decoys.in_hosts(head):
+            exchange.host = exchange.url = REDACTED
+        if decoy:
+            self.freeze.begin(decoy, exchange)
+
+    def ends_at(self, host: str) -> bool:
+        """Whether a tunnel to `host` is one that `frozen_at` refuses."""
+        return self._decoys is not None and (bool(self.freeze) or bool(self._decoys.in_host(host)))
+
+    async def frozen_at(self, host: str, exchange: Exchange) -> Answer | None:
+        """The refusal of a tunnel, or of a TLS client that names `host`, once the network is frozen; a host
+        that is a decoy freezes it.
+        """
+        self._search_host(host, exchange)
+        return await self.frozen(exchange) if self.freeze else None
+
+    def name_asked(self, name: str) -> None:
+        """The run's name server was asked for it. It goes nowhere, but one that is a decoy says enough."""
+        self._search_host(name, Exchange(self.redactor, "DNS", REDACTED, REDACTED))
+
+    def _search_host(self, host: str, exchange: Exchange) -> None:
+        if self._decoys is None or self.freeze or not (decoy := self._decoys.in_host(host)):
+            return
+        exchange.host = exchange.url = REDACTED
+        exchange.sent(())
+        self.freeze.begin(decoy, exchange)
+
+    async def frozen(self, exchange: Exchange, destination: Destination | None = None) -> Answer:
+        """What is answered once the network is frozen; nobody is, before the alarm was written."""
+        await self.freeze.told.wait()
+        decision = self.freeze.decision(destination)
+        if exchange is not self.freeze.exchange:
+            await self.refused(exchange, decision)
+        return denial(decision)
+
+    async def alarm(self) -> None:
+        """Audit that the network was frozen. It is frozen whether or not that can be written."""
+        exchange = self.freeze.exchange
+        assert exchange is not None
+        exchange.denied = exchange.audited = True
+        exchange.rule = FROZEN
+        message = f"ALARM: the decoy {self.freeze.decoy} was about to leave; the run's network is frozen."
+        try:
+            async with asyncio.timeout(RECORD_TIMEOUT):
+                await self._recorder.alarm(exchange.host, exchange.operation(), FROZEN, message)
+        except Exception:
+            self.unrecorded += 1
+        finally:
+            self.freeze.told.set()
 
     async def _hold(self, head: RequestHead, decision: Decision, exchange: Exchange) -> Decision | Answer:
         """Wait for a person's answer, and write it down before it counts. Nothing was connected, resolved

@@ -27,12 +27,13 @@ from engine.proxy.destination import BadDestination, Destination, normalise_host
 from engine.proxy.dial import Dialer
 from engine.proxy.entry import Entry, named_by_sni
 from engine.proxy.exchange import Exchange
+from engine.proxy.freeze import CUT_OFF
 from engine.proxy.heads import head_of, url_of
 from engine.proxy.http1 import HeadedRequest, MalformedHeadHook
 from engine.proxy.http1_head import BadRequest, check_fields, may_be_http
 from engine.proxy.inject import returnable
 from engine.proxy.opaque import PASSTHROUGH, is_opaque
-from engine.proxy.stream import ANSWER, EXCHANGE, PERMIT, ClosedLayer, Failure, http_layer
+from engine.proxy.stream import ANSWER, EXCHANGE, PERMIT, ClosedLayer, DecoyHook, Failure, http_layer
 from engine.proxy.tls import Tls, client_failure, upstream_alpn
 from engine.proxy.tunnels import judge_connect
 from engine.proxy.upstream import open_upstream
@@ -74,6 +75,10 @@ class AgentConnection(WatchedHandler):
             client = self.client
             client.tls, client.sni, client.alpn = True, sni, alpn.encode("ascii") if alpn else None
             client.timestamp_tls_setup = client.timestamp_start
+
+    def serves_only(self, exchange: Exchange) -> bool:
+        """Whether nothing else is open on this connection."""
+        return self._open == {exchange}
 
     # -- what moves through it -------------------------------------------------------------------
 
@@ -151,6 +156,8 @@ class AgentConnection(WatchedHandler):
         flow.response = http.Response.make(answer.status, answer.body(), answer.headers())
 
     async def _begin_tunnel(self, authority: str, exchange: Exchange) -> Answer | None:
+        if (frozen := await self._admission.frozen_at(authority, exchange)) is not None:
+            return frozen
         decision = judge_connect(authority, self._admission.policy, self._dialer)
         if decision.destination is not None:
             exchange.host = decision.destination.host
@@ -195,7 +202,7 @@ class AgentConnection(WatchedHandler):
         if answer is not None:
             flow.metadata[ANSWER] = answer
             request.headers = http.Headers()  # nothing of it is needed any more, "Expect" least of all
-        request.stream = exchange.request.see
+        request.stream = exchange.request.see if exchange.watch is None else _searched(exchange)
 
     async def _admit(self, flow: http.HTTPFlow, head: RequestHead, exchange: Exchange) -> Answer | None:
         request = flow.request
@@ -231,6 +238,11 @@ class AgentConnection(WatchedHandler):
             allowed = self._admission.without_credentials(list(trailers.fields))
             hook.flow.request.trailers = http.Headers(allowed) if allowed else None
 
+    async def _decoy(self, hook: DecoyHook) -> None:
+        exchange = cast(Exchange, hook.flow.metadata[EXCHANGE])
+        exchange.error = CUT_OFF
+        hook.flow.metadata[ANSWER] = await self._admission.frozen(exchange)
+
     async def _response_headers(self, hook: hooks.HttpResponseHeadersHook) -> None:
         flow = hook.flow
         response = flow.response
@@ -265,6 +277,13 @@ class AgentConnection(WatchedHandler):
             self._tunnel = named_by_sni(self.client.sni)
             if self._tunnel is None:
                 await self._turned_away("sni-missing", "TLS to port 443 did not say for which host (no SNI).")
+        if self._tunnel is not None and self._admission.ends_at(self.client.sni or ""):
+            exchange = self._exchange("CONNECT", str(self._tunnel), self._tunnel.host)
+            answer = await self._admission.frozen_at(self.client.sni or "", exchange)
+            assert answer is not None
+            exchange.answer(answer)
+            await self._finish(exchange)
+            return  # the client reads why in what its request is answered
         if self._tunnel is not None and is_opaque(self._tunnel, self.client.sni, self._admission.policy):
             self._spoke()
             self._opaque = self._exchange("CONNECT", str(self._tunnel), self._tunnel.host)
@@ -326,6 +345,13 @@ class AgentConnection(WatchedHandler):
         await self._finish(exchange)
 
 
+def _searched(exchange: Exchange) -> Callable[[bytes], bytes]:
+    """mitmproxy asks with nothing for what is left at the end."""
+    watch, see = exchange.watch, exchange.request.see
+    assert watch is not None
+    return lambda chunk: watch.body(see(chunk)) if chunk else watch.end()
+
+
 type _Handler = Callable[[AgentConnection, Any], Awaitable[None]]
 
 _HOOKS: dict[type[commands.StartHook], _Handler] = {
@@ -336,6 +362,7 @@ _HOOKS: dict[type[commands.StartHook], _Handler] = {
     hooks.HttpResponseHeadersHook: AgentConnection._response_headers,
     hooks.HttpResponseHook: AgentConnection._response,
     hooks.HttpErrorHook: AgentConnection._error,
+    DecoyHook: AgentConnection._decoy,
     MalformedHeadHook: AgentConnection._malformed,
     tls_layers.TlsClienthelloHook: AgentConnection._client_hello,
     tls_layers.TlsStartClientHook: AgentConnection._client_tls,

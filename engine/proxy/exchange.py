@@ -12,6 +12,7 @@ from engine.events import RequestRecord, timestamp
 from engine.proxy.answers import Answer
 from engine.proxy.capture import Capture
 from engine.proxy.decision import Decision
+from engine.proxy.decoys import RequestWatch
 from engine.proxy.mask import REDACTED
 from engine.proxy.redact import Redactor
 from engine.proxy.scrub_response import ResponseScrubber
@@ -43,6 +44,7 @@ class Exchange:
         self.upgrade = False
         self.finished = False
         self.scrubber: ResponseScrubber | None = None  # set when a credential goes along
+        self.watch: RequestWatch | None = None  # set when the run has decoys
         self.request = Capture(redactor.capture_limit)
         self.response = Capture(redactor.capture_limit)
         self._ttfb = 0

@@ -52,6 +52,15 @@ def answer(query: bytes, address: IPv4Address) -> bytes | None:
         return None  # a name that can be read but not written again
 
 
+def name_in(query: bytes) -> str:
+    """The name that is asked for; "" for what is no question."""
+    try:
+        question = _library().DNSMessage.unpack(query).question
+    except (struct.error, ValueError, IndexError, RecursionError):
+        return ""
+    return question.name if question is not None else ""
+
+
 def _is_host(name: str) -> bool:
     """Not `localhost`, which is the container's own, nor what a search list or a typing error makes."""
     with contextlib.suppress(BadDestination):
@@ -69,10 +78,18 @@ def _library() -> ModuleType:
 
 
 class NameServer:
-    """`start` once, `close` once. is_ours: whether a peer address may ask. `dropped` counts the others."""
+    """`start` once, `close` once. is_ours: whether a peer address may ask. `dropped` counts the others.
+    heard: told each name that is asked for, whatever it is asked about it.
+    """
 
-    def __init__(self, address: str, is_ours: Callable[[object], bool]) -> None:
+    def __init__(
+        self,
+        address: str,
+        is_ours: Callable[[object], bool],
+        heard: Callable[[str], None] | None = None,
+    ) -> None:
         self._address = IPv4Address(address)
+        self._heard = heard
         self._is_ours = is_ours
         self._udp: asyncio.DatagramTransport | None = None
         self._tcp: asyncio.Server | None = None
@@ -97,6 +114,8 @@ class NameServer:
         if len(query) > MAX_QUERY or not self._is_ours(peer):
             self.dropped += 1
             return None
+        if self._heard is not None:
+            self._heard(name_in(query))
         return answer(query, self._address)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -19,6 +19,9 @@ class Recorder(Protocol):
     async def approved(self, host: str, operation: str, rule: str, message: str) -> None:
         """A request that a person let go. Returns when it is durable; any error it raises refuses it."""
 
+    async def alarm(self, host: str, operation: str, rule: str, message: str) -> None:
+        """The run's network was frozen, by this request. Returns when it is durable."""
+
     async def denied(self, host: str, operation: str, rule: str, message: str) -> None:
         """A request that policy refused. `operation` is e.g. "GET https://host/path", redacted."""
 

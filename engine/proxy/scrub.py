@@ -44,6 +44,11 @@ class Scrubber:
         self._masked = 0  # bytes at the beginning of what is held that belong to a value already found
         self.hits: Counter[str] = Counter() if hits is None else hits
 
+    @property
+    def held(self) -> int:
+        """Bytes at the end of what was fed that may be the beginning of a value."""
+        return len(self._held)
+
     def feed(self, data: bytes) -> bytes:
         if self._held:
             data = self._held + data

@@ -58,6 +58,11 @@ def asked(fields: HeaderList) -> HeaderList:
     return kept
 
 
+def watchable(fields: HeaderList) -> HeaderList:
+    """The request's fields without what would make a WebSocket's frames unreadable."""
+    return [(name, value) for name, value in fields if name.lower() != b"sec-websocket-extensions"]
+
+
 def _readable(value: bytes) -> bytes:
     parts = [part.strip() for part in value.split(b",")]
     kept = [part for part in parts if part.split(b";")[0].strip().lower().decode("latin-1") in READABLE]

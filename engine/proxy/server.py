@@ -33,6 +33,7 @@ CLOSE_TIMEOUT = 5.0  # seconds until connections that do not end are left to the
 IDLE_TIMEOUT = 1800.0  # seconds without a byte in either direction, as mitmproxy's layers have it
 _SWEEP = 15.0  # seconds between two looks for what is idle
 _BACKLOG = 1024
+_ALARM_FIRST = 1.0  # seconds that the alarm's entry has before `frozen` is told
 
 
 def preload() -> None:
@@ -73,6 +74,9 @@ class ProxyServer:
         self._chores: set[asyncio.Task[None]] = set()
         self._tasks: dict[asyncio.Task[None], Session] = {}
         self._crashes = 0
+        self._alarm: asyncio.Task[None] | None = None
+        self.frozen = asyncio.Event()  # a decoy was seen leaving: nothing of the run is let go any more
+        self._admission.freeze.begun = self._freeze
         self.dropped = 0  # connections from outside the subnet, or beyond MAX_CONNECTIONS
 
     @property
@@ -114,7 +118,8 @@ class ProxyServer:
         if transparent is not None:
             await self._listen(transparent.http, Entry.HTTP)
             await self._listen(transparent.https, Entry.HTTPS)
-            self._names = NameServer(transparent.address, self._is_ours)
+            watching = self._admission.name_asked if self._spec.decoys else None
+            self._names = NameServer(transparent.address, self._is_ours, watching)
             await self._names.start(transparent.udp, transparent.tcp)
 
     async def _listen(self, sock: socket.socket, entry: Entry) -> None:
@@ -128,8 +133,31 @@ class ProxyServer:
         """Another credential for a grant of the run, from the next request on. Raises ProxyError."""
         self._admission.renew(injection)
 
+    @property
+    def decoy(self) -> str:
+        """The one that was seen; "" while nothing is frozen."""
+        return self._admission.freeze.decoy
+
+    def _freeze(self) -> None:
+        """Called in the middle of the request that holds the decoy, which is answered once the alarm is
+        written. Everything else that is open is cut before anything more can happen.
+        """
+        held_by = self._admission.freeze.exchange
+        for session in list(self._tasks.values()):
+            if held_by is None or not session.serves_only(held_by):
+                session.abort()
+        self._services.upstreams.close()
+        self._alarm = asyncio.get_running_loop().create_task(self._raise_alarm(), name="moat proxy alarm")
+
+    async def _raise_alarm(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            alarm = group.create_task(self._admission.alarm(), name="moat proxy alarm entry")
+            # whoever waits for `frozen` has more to cut: a disk that is stuck must not hold that up
+            await asyncio.wait({alarm}, timeout=_ALARM_FIRST)
+            self.frozen.set()
+
     async def close(self) -> None:
-        """Stop accepting, cut what is open, hand its records over. Bounded by thrice CLOSE_TIMEOUT."""
+        """Stop accepting, cut what is open, hand its records over. Bounded by five times CLOSE_TIMEOUT."""
         if not self._chores:
             return
         for server in self._servers:
@@ -144,6 +172,8 @@ class ProxyServer:
                 task.cancel()
         self._services.upstreams.close()
         self._services.records.close()
+        if self._alarm is not None:
+            await asyncio.wait({self._alarm}, timeout=2 * CLOSE_TIMEOUT)
         await asyncio.wait(self._chores, timeout=CLOSE_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
         for chore in self._chores:
             chore.cancel()  # the sweep never ends by itself

@@ -60,6 +60,21 @@ class Injection(msgspec.Struct, frozen=True):
         return [("grant", self.grant), ("rules", self.rules), ("placeholders", self.placeholders)]
 
 
+class Decoy(msgspec.Struct, frozen=True):
+    """Bait in the container. name: where it lies, for a person. values: what gives it away when it leaves,
+    each at least 8 characters that stand nowhere else.
+    """
+
+    name: str
+    values: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Decoy({self.name!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("name", self.name)]
+
+
 class ProxySpec(msgspec.Struct, frozen=True):
     """Everything one run's proxy needs to know.
 
@@ -73,6 +88,7 @@ class ProxySpec(msgspec.Struct, frozen=True):
     upstream_proxy: the network's own proxy, which connections go through. Host-side only.
     passthrough: hosts whose TLS is not intercepted, as in `allow`; a grant's host always is.
     served: what the proxy itself gives to its run.
+    decoys: what freezes the run's network when it is seen leaving.
     """
 
     run_id: str
@@ -90,6 +106,7 @@ class ProxySpec(msgspec.Struct, frozen=True):
     passthrough: tuple[str, ...] = ()
     upstream_proxy: UpstreamProxy | None = None
     served: tuple[Served, ...] = ()
+    decoys: tuple[Decoy, ...] = ()
 
     def __repr__(self) -> str:
         return f"ProxySpec(run_id={self.run_id!r}, mode={self.mode!r}, injections={self.injections!r})"

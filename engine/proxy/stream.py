@@ -6,6 +6,8 @@ flow, nothing is connected and nothing is sent. Bodies always stream; a refused 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mitmproxy import http
 from mitmproxy.connection import Connection, Server
 from mitmproxy.proxy import commands, events, layer, tunnel
@@ -26,6 +28,7 @@ from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestData,
     RequestProtocolError,
+    RequestTrailers,
     ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
@@ -36,7 +39,9 @@ from mitmproxy.proxy.layers.tcp import TCPLayer
 from mitmproxy.proxy.layers.tls import ServerTLSLayer
 
 from engine.proxy.answers import INTERNAL, REASONS, Answer, upstream_failure
+from engine.proxy.decoys import DecoySeen, RequestWatch
 from engine.proxy.exchange import Exchange
+from engine.proxy.freeze import CUT_OFF
 from engine.proxy.http1 import StrictHttp1Client, StrictHttp1Server
 from engine.proxy.http2 import Drained, WindowedHttp2Client, WindowedHttp2Server
 from engine.proxy.scrub_response import UnreadableBody
@@ -56,6 +61,13 @@ class Failure(str):
         failure = cls(answer.rule)
         failure.answer = answer
         return failure
+
+
+@dataclass
+class DecoyHook(commands.StartHook):  # type: ignore[no-untyped-call]
+    """The flow's request holds a decoy, or comes after one. The handler puts the answer on the flow."""
+
+    flow: http.HTTPFlow
 
 
 _MANY_CONNECTIONS = 16  # remembered per agent connection before closed ones are forgotten
@@ -218,6 +230,28 @@ class GuardedStream(HttpStream):
         yield DropStream(self.stream_id)
         yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
 
+    def state_stream_request_body(self, event: events.Event) -> CommandGenerator[None]:
+        try:
+            if isinstance(event, RequestTrailers) and (watch := self._watch()) is not None:
+                watch.trailers(list(event.trailers.fields))
+            yield from super().state_stream_request_body(event)
+        except DecoySeen:
+            yield from self._keep_back()
+
+    def _keep_back(self) -> CommandGenerator[None]:
+        """The request never becomes complete, and is answered when the alarm was written."""
+        yield self._cut_upstream(CUT_OFF)
+        yield DecoyHook(self.flow)
+        if self.flow.response is None:
+            yield from self._answer(self.flow.metadata[ANSWER])
+        else:
+            broken = ResponseProtocolError(self.stream_id, CUT_OFF, ErrorCode.GENERIC_SERVER_ERROR)
+            yield from self.handle_protocol_error(broken)
+
+    def _watch(self) -> RequestWatch | None:
+        exchange: Exchange | None = self.flow.metadata.get(EXCHANGE)
+        return exchange.watch if exchange is not None else None
+
     def start_response_stream(self) -> CommandGenerator[None]:
         answer: Answer | None = self.flow.metadata.get(ANSWER)
         if answer is None:
@@ -254,6 +288,16 @@ class GuardedStream(HttpStream):
         exchange: Exchange | None = self.flow.metadata.get(EXCHANGE)
         if exchange is not None and isinstance(event, RequestData | ResponseData):
             exchange.tunnelled(event.data, outwards=isinstance(event, RequestData))
+            if exchange.watch is not None and isinstance(event, RequestData):
+                try:
+                    event = RequestData(event.stream_id, exchange.watch.frames(event.data))
+                except DecoySeen:
+                    exchange.error = CUT_OFF
+                    yield commands.CloseConnection(self.context.server)
+                    yield commands.CloseConnection(self.context.client)
+                    return
+                if not event.data:
+                    return
             if exchange.scrubber is not None and isinstance(event, ResponseData):
                 try:
                     event = ResponseData(event.stream_id, exchange.scrubber.frames(event.data))

@@ -88,13 +88,11 @@ class RunRecords:
 
     async def approved(self, host: str, operation: str, rule: str, message: str) -> None:
         """Durable on return; raises AuditGateClosed, and then the proxy sends nothing."""
-        try:
-            await self._audit.append(
-                policy("network", operation, "allow", rule=rule, message=f"{host}: {message}")
-            )
-        except AuditGateClosed as error:
-            self._say_gate(error)
-            raise
+        await self.commit(policy("network", operation, "allow", rule=rule, message=f"{host}: {message}"))
+
+    async def alarm(self, host: str, operation: str, rule: str, message: str) -> None:
+        """Durable on return; raises AuditGateClosed, and the run's network is frozen all the same."""
+        await self.commit(policy("network", operation, "freeze", rule=rule, message=f"{host}: {message}"))
 
     async def denied(self, host: str, operation: str, rule: str, message: str) -> None:
         await self.note(policy("network", operation, "deny", rule=rule, message=f"{host}: {message}"))

@@ -52,6 +52,7 @@ class Notes:
     approvals: list[tuple[str, str, str, str]] = field(default_factory=list)
     scrubs: list[tuple[str, str, str]] = field(default_factory=list)
 
+    alarms: list[tuple[str, str, str, str]] = field(default_factory=list)
     passes: list[tuple[str, str, str]] = field(default_factory=list)
     records: list[RequestRecord] = field(default_factory=list)
     opened: list[list[RequestRecord]] = field(default_factory=list)
@@ -70,6 +71,9 @@ class Notes:
         if self.refuse is not None:
             raise self.refuse
         self.approvals.append((host, operation, rule, message))
+
+    async def alarm(self, host: str, operation: str, rule: str, message: str) -> None:
+        self.alarms.append((host, operation, rule, message))
 
     async def denied(self, host: str, operation: str, rule: str, message: str) -> None:
         self.denials.append((host, operation, rule, message))
@@ -99,6 +103,7 @@ class Notes:
             + repr(self.denials)
             + repr(self.intents)
             + repr(self.scrubs)
+            + repr(self.alarms)
         )
 
 

@@ -10,7 +10,9 @@ import asyncio
 from collections.abc import Callable
 from enum import Enum
 
+from engine.proxy.decoys import DecoySeen
 from engine.proxy.exchange import Exchange
+from engine.proxy.freeze import CUT_OFF
 from engine.proxy.http1_head import Head
 from engine.proxy.http1_response import (
     MAX_HINTS,
@@ -34,11 +36,13 @@ class End(Enum):
     FAILED = "the upstream's response cannot be passed on, and nothing of it was"
     UNREADABLE = "the same, because it cannot be searched for credentials"
     CUT = "it broke off in the middle"
+    DECOY = "the request holds a decoy, which stays here with all that comes after it"
 
 
 class Relay:
     """`ended` says how it ended; then `reusable` whether the upstream's link may serve another request,
-    `closes` whether the agent's link must be closed, and `problem` what was wrong.
+    `closes` whether the agent's link must be closed, `problem` what was wrong, and `request` what of the
+    request's body is still to come.
     """
 
     def __init__(
@@ -59,7 +63,8 @@ class Relay:
         self._head = head
         self._exchange = exchange
         self._trailers = trailers
-        self._request = Body(head.length)
+        self.request = Body(head.length)
+        self._watch = exchange.watch
         self._response: Body | None = None
         self._switched = False
         self._chunked = False  # whether the agent gets the response's body in chunks
@@ -70,10 +75,10 @@ class Relay:
 
     def start(self, wire_head: bytes) -> None:
         """`wire_head` is what goes to the upstream before the body."""
-        if self._request.done:
-            self._upstream.write(wire_head)
-        else:
-            self._upstream.write(wire_head + self._of_request())
+        begin = b"" if self.request.done else self._of_request()
+        if self.ended.done() and self.ended.result() is End.DECOY:
+            return
+        self._upstream.write(wire_head + begin)
         if not self.ended.done():
             self._agent.changed = self._from_agent
             self._upstream.changed = self._from_upstream
@@ -97,8 +102,8 @@ class Relay:
                 data = bytes(agent.buffer)
                 agent.buffer.clear()
                 self._exchange.tunnelled(data, outwards=True)
-                upstream.write(data)
-        elif not self._request.done:
+                upstream.write(data if self._watch is None else self._searched(self._watch.frames, data))
+        elif not self.request.done:
             if data := self._of_request():
                 upstream.write(data)
             if self.ended.done():
@@ -113,19 +118,25 @@ class Relay:
         self._hold_agent()
 
     def _hold_agent(self) -> None:
-        ahead = (self._request.done and not self._switched) and len(self._agent.buffer) > _MAX_AHEAD
+        ahead = (self.request.done and not self._switched) and len(self._agent.buffer) > _MAX_AHEAD
         if ahead or self._upstream.full:
             self._agent.pause()
         else:
             self._agent.resume()
 
     def _of_request(self) -> bytes:
-        body = self._request
+        body = self.request
         data = body.take(self._agent.buffer)
         if body.broken:
             self._misframed()
         if data:
             self._exchange.request.see(data)
+        if self._watch is not None:
+            data = self._searched(self._watch.body, data)
+            if body.done:
+                data += self._searched(self._watch.last, body.trailers)
+            if self.ended.done():
+                return b""
         if self._response is not None and self._response.done:
             self._ignored += len(data)
             if self._ignored > _MAX_IGNORED:
@@ -136,6 +147,15 @@ class Relay:
                 out += last_chunk(self._trailers(body.trailers))
             self._maybe_done()
         return out
+
+    def _searched[Piece](self, search: Callable[[Piece], bytes], piece: Piece) -> bytes:
+        if self.ended.done():
+            return b""
+        try:
+            return search(piece)
+        except DecoySeen:
+            self._fail(CUT_OFF, End.DECOY)
+            return b""
 
     # -- from the upstream -----------------------------------------------------------------------
 
@@ -270,7 +290,7 @@ class Relay:
     # -- the end ---------------------------------------------------------------------------------
 
     def _maybe_done(self) -> None:
-        if self._request.done and self._response is not None and self._response.done:
+        if self.request.done and self._response is not None and self._response.done:
             self._end(End.DONE)
 
     def _misframed(self) -> None:

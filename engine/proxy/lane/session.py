@@ -78,11 +78,16 @@ class Session(Link):
         self._upstream: Upstream | None = None
         self._layers: AgentConnection | None = None
         self._began = False  # whether a request has come
+        self._exchange: Exchange | None = None  # the last one that was begun here
         self._crashed = 0
 
     @property
     def crashes(self) -> int:
         return self._crashed + (self._layers.crashes if self._layers is not None else 0)
+
+    def serves_only(self, exchange: Exchange) -> bool:
+        """Whether nothing else is open on this connection."""
+        return self._layers.serves_only(exchange) if self._layers is not None else self._exchange is exchange
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -128,6 +133,8 @@ class Session(Link):
             raise _HandOver
         if not admission.authenticated(head.values(b"proxy-authorization")):
             raise _HandOver
+        if admission.ends_at(head.authority):
+            raise _HandOver
         decision = judge_connect(head.authority, admission.policy, self._services.dialer)
         if not decision.allowed or decision.destination is None:
             raise _HandOver
@@ -156,6 +163,8 @@ class Session(Link):
         if next((name for name in offered if name in (b"h2", b"http/1.1")), None) == b"h2":
             raise _HandOver
         if is_opaque(self._tunnel, self._sni, self._services.admission.policy):
+            raise _HandOver
+        if self._services.admission.ends_at(self._sni or ""):
             raise _HandOver
         names = [self._tunnel.host]
         with contextlib.suppress(BadDestination):
@@ -234,7 +243,7 @@ class Session(Link):
             raise _HandOver
         del self.buffer[:end]
         said = self._request_head(head)
-        exchange = self._exchange(head, said)
+        self._exchange = exchange = self._begin_exchange(head, said)
         try:
             more = await self._serve(head, said, exchange)
         except asyncio.CancelledError:
@@ -290,9 +299,15 @@ class Session(Link):
             fresh = True
         if how is End.DONE:
             return not relay.closes
+        if how is End.DECOY:
+            exchange.error = relay.problem
+            refusal = await services.admission.frozen(exchange)
+            # where its response has begun already, only the end of the connection can say it
+            return not exchange.status and await self._answer(refusal, head, exchange, relay.request)
         if how is End.UNREADABLE:
             why = f"{relay.problem}, so it is not passed on."
-            return await self._answer(answers.failure(502, "unreadable", exchange.host, why), head, exchange)
+            answer = answers.failure(502, "unreadable", exchange.host, why)
+            return await self._answer(answer, head, exchange, relay.request)
         if not self.ended:
             exchange.error = exchange.error or relay.problem
         if how in (End.STALE, End.FAILED):
@@ -344,11 +359,13 @@ class Session(Link):
 
     # -- answers of our own ----------------------------------------------------------------------
 
-    async def _answer(self, answer: Answer, head: Head, exchange: Exchange) -> bool:
-        """Say so at once; what still comes of the request's body goes unread into nothing."""
+    async def _answer(self, answer: Answer, head: Head, exchange: Exchange, body: Body | None = None) -> bool:
+        """Say so at once; what still comes of the request's body goes unread into nothing. body: what of it
+        was taken already.
+        """
         exchange.answer(answer)
         self.write(answer_wire(answer, head))
-        body = Body(head.length)
+        body = body or Body(head.length)
         ignored = 0
         while True:
             ignored += len(body.take(self.buffer))
@@ -361,7 +378,7 @@ class Session(Link):
 
     # -- heads -----------------------------------------------------------------------------------
 
-    def _exchange(self, head: Head, said: RequestHead) -> Exchange:
+    def _begin_exchange(self, head: Head, said: RequestHead) -> Exchange:
         assert self._tunnel is not None
         url = url_of(said)
         return Exchange(self._services.admission.redactor, head.method, url, self._tunnel.host)
