@@ -66,6 +66,8 @@ class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     without_grants: tuple[str, ...] = ()
     connect_to: tuple[str, ...] = ()
     upstream_ca: str = ""
+    decoys: bool = False
+    frozen: str = ""  # why its network is frozen, which it then stays; empty while it is not
 
     @property
     def providers(self) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ class ContainerConfig(msgspec.Struct, frozen=True):
 class AgentConfig(msgspec.Struct, frozen=True):
     """sandbox: False turns gVisor off, True asks for it, None leaves it to the platform.
 
+    decoys: True plants bait; False asks for nothing, and so turns nobody else's wish for it off.
     command: exec form; a single line in the file became `sh -c LINE`.
     grants: as engine.config.grant_limits spells them.
     """
@@ -52,6 +53,7 @@ class AgentConfig(msgspec.Struct, frozen=True):
     sandbox: bool | None = None
     container: ContainerConfig = ContainerConfig()
     secrets: dict[str, str] = {}  # variable -> reference, checked
+    decoys: bool = False
 
 
 class LoadedConfig(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ network                          policy (permissive, strict, ask), allow (list o
                                  rules (list of host, or of host with its rules: engine/config/rules.py),
                                  transparent (true, false), passthrough (list as allow)
 interactive                      true or false
+decoys                           true: plant bait in the container
 sandbox                          false or none: without gVisor; true or gvisor: with it
 container                        memory (MB), cpus, dns (list of addresses)
 dependencies, ports              checked for their form, then refused: not supported yet
@@ -40,7 +41,7 @@ FILE_NAMES = ("agent.yaml", "moat.yaml")
 
 _KEYS = (
     "name", "agent", "version", "image", "runtime", "dependencies", "grants", "env", "secrets", "mounts",
-    "ports", "network", "command", "interactive", "sandbox", "container",
+    "ports", "network", "command", "interactive", "sandbox", "container", "decoys",
 )  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
@@ -105,7 +106,7 @@ def _read(keys: dict[str, Value], workspace: Path, forbidden: Sequence[Path] | N
                 found[key] = _mounts(value, workspace, forbidden)
             case "network":
                 found[key] = _network(value)
-            case "interactive":
+            case "interactive" | "decoys":
                 found[key] = value.flag()
             case "sandbox":
                 found[key] = _sandbox(value)

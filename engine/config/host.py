@@ -2,6 +2,7 @@
 
 theme        the screen's theme: moat-dark, moat-light, ansi-dark …
 read_only    true: the screen shows everything and changes nothing
+decoys       true: plant bait in every run
 keymap       mapping of an action's id to its keys, e.g. `run.stop: ctrl+x` or `run.kill: X,f9`
 network      what runs may reach here and how; see host_network.py
 
@@ -22,7 +23,7 @@ from engine.home import Home
 if TYPE_CHECKING:
     from engine.config.rules import HostRules
 
-_KEYS = ("theme", "read_only", "keymap", "network")
+_KEYS = ("theme", "read_only", "decoys", "keymap", "network")
 _THEME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ID = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9-]+)+")
 # Names such as ctrl+x, f5, space; a sign such as ? stands for itself; a comma is written `comma`.
@@ -52,6 +53,7 @@ class HostConfig(msgspec.Struct, frozen=True):
 
     theme: str = ""
     read_only: bool = False
+    decoys: bool = False
     keymap: dict[str, str] = {}
     network: HostNetwork = HostNetwork()
 
@@ -83,6 +85,7 @@ def load_host_config(home: Home) -> HostConfig:
     return HostConfig(
         theme=keys["theme"].matching(_THEME, "the name of a theme") if "theme" in keys else "",
         read_only=keys["read_only"].flag() if "read_only" in keys else False,
+        decoys=keys["decoys"].flag() if "decoys" in keys else False,
         keymap=keymap,
         network=read_host_network(keys["network"]) if "network" in keys else HostNetwork(),
     )

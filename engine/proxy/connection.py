@@ -241,7 +241,7 @@ class AgentConnection(WatchedHandler):
     async def _decoy(self, hook: DecoyHook) -> None:
         exchange = cast(Exchange, hook.flow.metadata[EXCHANGE])
         exchange.error = CUT_OFF
-        hook.flow.metadata[ANSWER] = await self._admission.frozen(exchange)
+        hook.flow.metadata[ANSWER] = await self._admission.frozen(exchange, self._tunnel)
 
     async def _response_headers(self, hook: hooks.HttpResponseHeadersHook) -> None:
         flow = hook.flow

@@ -14,6 +14,7 @@ from engine.credentials import Credential, CredentialStore
 from engine.errors import CredentialMissing, GrantError
 from engine.grants import Provider, Providers, npm, render_header
 from engine.proxy import HostRule, Injection
+from engine.run.decoys import Planted
 from engine.run.environment import CA_BUNDLE
 from engine.run.renewal import Opened, Renewal
 from engine.run.ssh_delivery import SshAccess
@@ -40,6 +41,7 @@ class Granted:
         self.files = files
         self.ssh: SshAccess | None = None
         self.aws: AwsRole | None = None
+        self.decoys = Planted()
         self.placeholders: dict[str, str] = {}
         for item in providers:
             for variable, placeholder in item.env.items():
@@ -49,7 +51,7 @@ class Granted:
     def hidden(self) -> tuple[str, ...]:
         """Every value that must never be written down."""
         credentials = [value for injection in self.injections for value in injection.secrets]
-        return (*credentials, *self.secrets.masked)
+        return (*credentials, *self.secrets.masked, *self.decoys.hidden)
 
     def __repr__(self) -> str:
         return f"Granted({', '.join(injection.grant for injection in self.injections)})"

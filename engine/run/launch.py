@@ -131,6 +131,8 @@ async def launch(
         )
         attachment = await container.attach()
         undo.push_async_callback(attachment.close)
+        if container.left_out:
+            say(f"no decoys where something lies already: ~/{', ~/'.join(container.left_out)}")
         starting = group.create_task(container.start())
         proxy = (await loading)(_proxy_spec(spec, granted, aws, token, reach.peers), ca, recorder, holding)
         undo.push_async_callback(proxy.close)
@@ -204,7 +206,8 @@ def _proxy_spec(spec: RunSpec, granted: Granted, aws: AwsDelivery, token: str, s
         passthrough=spec.passthrough,
         upstream_proxy=spec.upstream_proxy,
         subnet=subnet,
-        hidden=granted.secrets.masked,
+        hidden=(*granted.secrets.masked, *granted.decoys.hidden),
+        decoys=granted.decoys.decoys,
         served=aws.served,
     )
 
@@ -245,6 +248,7 @@ def _container_spec(
             *aws.files,
             *granted.files,
         ),
+        home_files=granted.decoys.files,
         user=container_user(info, os.getuid(), os.getgid()),
         sandbox=sandbox,
         network=network,

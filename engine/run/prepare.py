@@ -15,6 +15,7 @@ from engine.grants import load_providers
 from engine.home import Home
 from engine.run.approval import approve
 from engine.run.aws_access import open_role
+from engine.run.decoys import make_decoys
 from engine.run.injections import Granted, open_grants
 from engine.run.request import RunRequest
 from engine.run.signing import begin_run, load_signer
@@ -45,6 +46,8 @@ async def prepare(
     await asyncio.to_thread(load_signer, home, keys)  # a key that cannot be had is said before the run exists
     granted.aws = await asyncio.to_thread(open_role, store, roles) if roles else None
     granted.ssh = await open_ssh(home, spec.profile, ssh) if ssh else None
+    if spec.decoys:
+        granted.decoys = make_decoys(aws=not roles)
     unasked = approve(
         home,
         spec.workspace,

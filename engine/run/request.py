@@ -31,6 +31,7 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     connect_to: tuple[str, ...] = ()  # "HOST:PORT:ADDR:PORT"
     upstream_ca: str = ""
     allow_private: tuple[str, ...] = ()  # "HOST:PORT"
+    decoys: bool | None = None  # None: as config.yaml and agent.yaml say; False only a person can say
     accept_config: bool = False  # whatever agent.yaml asks for
     viewer: bool = False  # a screen starts it, which will answer what the policy `ask` asks
     person: bool = False  # somebody is there to be asked about a workspace's first wishes

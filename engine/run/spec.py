@@ -76,6 +76,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     upstream_proxy: UpstreamProxy | None
     passthrough: tuple[str, ...]
     transparent: bool | None  # None: where the proxy is the only way out
+    decoys: bool
 
     @property
     def isolated(self) -> bool:
@@ -108,7 +109,8 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
             f"container.dns cannot be used with the {policy} policy: no name is resolved in the container",
             remedy="Remove container.dns from agent.yaml, or use --policy permissive.",
         )
-    own = load_host_config(home).network
+    host = load_host_config(home)
+    own = host.network
     interactive = request.interactive or config.interactive
     env, secrets = _variables(request, config)
     mounts = (*config.mounts, *(parse_mount(text, workspace, forbidden) for text in request.mounts))
@@ -146,6 +148,7 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         upstream_proxy=find_upstream_proxy(own.upstream_proxy, os.environ),
         passthrough=_once((*own.passthrough, *config.network.passthrough)),
         transparent=config.network.transparent,
+        decoys=request.decoys if request.decoys is not None else host.decoys or config.decoys,
         private=_private(request.allow_private, own.allow_private),
     )
 

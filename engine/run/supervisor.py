@@ -26,6 +26,7 @@ from engine.home import Home
 from engine.run.approvals import FIRST_LEASE, ApprovalDesk
 from engine.run.carry import Carrier
 from engine.run.control import send_reply, serve_control
+from engine.run.freezing import Freezing
 from engine.run.injections import Granted
 from engine.run.interactive import joined
 from engine.run.launch import Launched, launch
@@ -215,11 +216,15 @@ class Supervisor:
             carrying = group.create_task(carrier.carry())
             obeying = group.create_task(self._obey(launched, carrier))
             renewing = group.create_task(self._renew(records, launched.proxy))
+            freezing = Freezing(launched, self._spec, lambda why: self._become(frozen=why), self._notice)
+            frozen = group.create_task(freezing.obey())
             async with terminal:
                 code = await launched.container.wait()
             sessions.agent_ended(code)
             obeying.cancel()
             renewing.cancel()
+            frozen.cancel()
+            freezing.tell()
             stopped, ended_at = self._stop.is_set(), timestamp()
             await launched.proxy.close()  # its token ends with the agent, however long the reader takes
             await carrier.finish(carrying, self._stop, self._kill)
@@ -354,6 +359,7 @@ def _first_info(spec: RunSpec, granted: Granted) -> RunInfo:
         without_grants=spec.request.without_grants,
         connect_to=spec.request.connect_to,
         upstream_ca=spec.request.upstream_ca,
+        decoys=spec.decoys,
     )
 
 
@@ -373,6 +379,8 @@ def _given(spec: RunSpec) -> str:
         parts.append(f"upstream proxy {spec.upstream_proxy}")
     if spec.passthrough:
         parts.append("passthrough " + ", ".join(spec.passthrough))
+    if spec.decoys:
+        parts.append("decoys")
     if spec.private:
         parts.append("private " + ", ".join(map(str, spec.private)))
     return "; ".join(parts)

@@ -54,6 +54,8 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     command: empty means the image's own; otherwise it replaces the image's CMD and, as with `docker run`,
         its ENTRYPOINT stays.
+    home_files: put into the agent's home directory, as its own; paths are relative to it. What the image or
+        a mount has in that place already stays as it is.
     user: "uid:gid", or "" for whatever the image names.
     dns: addresses of resolvers; ignored on an internal network, where nothing resolves.
     memory_mb, cpus: limits; None is no limit.
@@ -69,6 +71,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     workdir: str = "/workspace"
     binds: tuple[Bind, ...] = ()
     files: tuple[PlacedFile, ...] = ()
+    home_files: tuple[PlacedFile, ...] = ()
     user: str = ""
     sandbox: Sandbox = "gvisor"
     extra_hosts: Mapping[str, str] = {}

@@ -76,6 +76,11 @@ class _RunCommand(click.Command):
               help="A host that strict and ask let through. Repeatable.")  # fmt: skip
 @click.option("--allow-private", multiple=True, metavar="HOST:PORT",
               help="Open a private or loopback destination to the run. Repeatable.")  # fmt: skip
+@click.option(
+    "--decoys/--no-decoys",
+    default=None,
+    help="Plant fake keys; one of them seen leaving freezes the run's network.",
+)
 @options.profile
 @click.option("--keep", is_flag=True, help="Keep the container when the run ends.")
 @click.option("--accept-config", is_flag=True, help="Agree to what agent.yaml newly asks for.")

@@ -99,6 +99,7 @@ class FakeRuntime:
 
 class FakeContainer:
     id = "c1"
+    left_out = ()
 
     def __init__(self, engine):
         self._engine = engine
@@ -137,6 +138,9 @@ class FakeContainer:
         await self._engine.step("exec")
         self._engine.execs.append(FakeExec(spec))
         return self._engine.execs[-1]
+
+    async def disconnect(self):
+        await self._engine.step("disconnect")
 
     async def out_of_memory(self):
         return False

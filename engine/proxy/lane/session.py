@@ -301,7 +301,7 @@ class Session(Link):
             return not relay.closes
         if how is End.DECOY:
             exchange.error = relay.problem
-            refusal = await services.admission.frozen(exchange)
+            refusal = await services.admission.frozen(exchange, destination)
             # where its response has begun already, only the end of the connection can say it
             return not exchange.status and await self._answer(refusal, head, exchange, relay.request)
         if how is End.UNREADABLE:

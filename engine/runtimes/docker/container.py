@@ -8,6 +8,7 @@ from typing import Any
 
 import aiodocker
 from aiodocker.containers import DockerContainer
+from aiodocker.networks import DockerNetwork
 
 from engine.runtimes.docker.attach import Attachment, open_attachment
 from engine.runtimes.docker.body import container_body, refuse_engine_socket, refuse_moved
@@ -26,6 +27,7 @@ class Container:
         self._client = client
         self._docker = found
         self._spec = spec
+        self.left_out: tuple[str, ...] = ()  # of the spec's home_files: there was something already
 
     @property
     def id(self) -> str:
@@ -68,6 +70,13 @@ class Container:
             found = await self._docker.show()
         return str(found["NetworkSettings"]["Networks"][self._spec.network.name]["IPAddress"])
 
+    async def disconnect(self) -> None:
+        """Take it off the run's network, its only one. One that has ended is fine."""
+        async with self._client.asking("take the container off its network"):
+            # aiodocker has no types here
+            network = DockerNetwork(self._client.docker, self._spec.network.id)  # type: ignore[no-untyped-call]
+            await unless_ended(network.disconnect({"Container": self.id, "Force": True}))
+
     async def stop(self, grace: float = 10) -> None:
         """TERM, then KILL after `grace` seconds (whole ones, at least 1). One that has ended is fine."""
         seconds = max(1, round(grace))
@@ -103,7 +112,7 @@ async def create_container(client: Client, spec: ContainerSpec) -> Container:
     container = Container(client, made, spec)
     try:
         async with client.asking("put files into the container"):
-            await place_files(made, spec)
+            container.left_out = await place_files(made, spec)
     except BaseException:
         await asyncio.shield(container.remove())
         raise

@@ -8,14 +8,17 @@ from __future__ import annotations
 import asyncio
 import io
 import tarfile
+import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import PurePosixPath
 
 import aiodocker
 from aiodocker.containers import DockerContainer
 
 from engine.runtimes.docker.body import runs_as_root
-from engine.runtimes.docker.user import GROUP, HOME, PASSWD, known_user, with_group, with_user
+from engine.runtimes.docker.home_files import NONE, OwnFiles, own_files
+from engine.runtimes.docker.user import GROUP, HOME, PASSWD, home_of, known_user, with_group, with_user
 from engine.runtimes.spec import ContainerSpec, PlacedFile
 
 # Directories that Moat alone makes. Above any other path nothing is said about directories: to name one
@@ -23,8 +26,10 @@ from engine.runtimes.spec import ContainerSpec, PlacedFile
 _OWN = ("/moat", "/home/moat", "/run/moat")
 
 
-async def place_files(container: DockerContainer, spec: ContainerSpec) -> None:
-    """For a created container that has not started. At most three requests, the two reads at once."""
+async def place_files(container: DockerContainer, spec: ContainerSpec) -> tuple[str, ...]:
+    """For a created container that has not started. At most three requests, the two reads at once; some more
+    for files of the agent's home directory. Returns the paths of those that were left out.
+    """
     files = list(spec.files)
     home: tuple[int, int] | None = None
     if not runs_as_root(spec.user):
@@ -40,15 +45,21 @@ async def place_files(container: DockerContainer, spec: ContainerSpec) -> None:
             )
             if before != after
         ]
-    if files or home:
+    own = NONE
+    if spec.home_files:
+        found = HOME if home else home_of(await _read(container, PASSWD), spec.user)
+        own = await own_files(spec, found, made=home is not None, exists=partial(_exists, container))
+    if files or home or own.files:
         # aiodocker has no types here
-        await container.put_archive("/", make_archive(files, home))  # type: ignore[no-untyped-call]
+        await container.put_archive("/", make_archive(files, home, own))  # type: ignore[no-untyped-call]
+    return own.left_out
 
 
-def make_archive(files: Iterable[PlacedFile], home: tuple[int, int] | None) -> bytes:
+def make_archive(files: Iterable[PlacedFile], home: tuple[int, int] | None, own: OwnFiles = NONE) -> bytes:
     """A tar for the container's root. `home` is the uid and gid of the owner of /home/moat, None for no home.
 
-    Everything else belongs to root. Directories of Moat's own come before what is in them.
+    Everything else belongs to root, but for the agent's `own`, which are of now as a person's files are.
+    Directories of Moat's own come before what is in them.
     """
     files = list(files)
     buffer = io.BytesIO()
@@ -58,18 +69,24 @@ def make_archive(files: Iterable[PlacedFile], home: tuple[int, int] | None) -> b
         if home:
             archive.addfile(_directory(HOME, 0o700, *home))
         for file in files:
-            entry = tarfile.TarInfo(file.path.lstrip("/"))
-            entry.mode = file.mode
-            if file.link:
-                entry.type, entry.linkname = tarfile.SYMTYPE, file.link
-                archive.addfile(entry)
-            elif file.directory:
-                entry.type = tarfile.DIRTYPE
-                archive.addfile(entry)
-            else:
-                entry.size = len(file.content)
-                archive.addfile(entry, io.BytesIO(file.content))
+            archive.addfile(*_entry(file))
+        for file in own.files:
+            entry, content = _entry(file)
+            entry.uid, entry.gid = own.owner
+            entry.mtime = int(time.time())
+            archive.addfile(entry, content)
     return buffer.getvalue()
+
+
+def _entry(file: PlacedFile) -> tuple[tarfile.TarInfo, io.BytesIO]:
+    entry = tarfile.TarInfo(file.path.lstrip("/"))
+    entry.mode = file.mode
+    entry.size = len(file.content)
+    if file.link:
+        entry.type, entry.linkname = tarfile.SYMTYPE, file.link
+    elif file.directory:
+        entry.type = tarfile.DIRTYPE
+    return entry, io.BytesIO(file.content)
 
 
 def _own_parents(path: str) -> list[str]:
@@ -84,6 +101,16 @@ def _directory(path: str, mode: int, uid: int, gid: int) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(path.lstrip("/"))
     entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, mode, uid, gid
     return entry
+
+
+async def _exists(container: DockerContainer, path: str) -> bool:
+    try:
+        await container.get_archive(path)
+    except aiodocker.DockerError as error:
+        if error.status == 404:
+            return False
+        raise
+    return True
 
 
 async def _read(container: DockerContainer, path: str) -> bytes:

@@ -30,6 +30,18 @@ def with_group(group: bytes, gid: int) -> bytes:
     return group if _has_id(group, gid) else _with_line(group, f"{NAME}:x:{gid}:")
 
 
+def home_of(passwd: bytes, user: str) -> str:
+    """The home directory that the container's user (name or id, with a group or without) has there; "" if
+    none is named.
+    """
+    wanted = (user.partition(":")[0] or "0").encode()
+    for line in passwd.splitlines():
+        fields = line.split(b":")
+        if len(fields) >= 6 and wanted in (fields[0], fields[2]):
+            return fields[5].decode("utf-8", "replace")
+    return ""
+
+
 def _has_id(table: bytes, number: int) -> bool:
     """Both tables have the id in their third field."""
     wanted = str(number).encode()
