@@ -53,9 +53,9 @@ class HostConfig(msgspec.Struct, frozen=True):
 
     theme: str = ""
     read_only: bool = False
-    decoys: bool = False
     keymap: dict[str, str] = {}
     network: HostNetwork = HostNetwork()
+    decoys: bool = False
 
 
 def load_host_config(home: Home) -> HostConfig:
@@ -85,9 +85,9 @@ def load_host_config(home: Home) -> HostConfig:
     return HostConfig(
         theme=keys["theme"].matching(_THEME, "the name of a theme") if "theme" in keys else "",
         read_only=keys["read_only"].flag() if "read_only" in keys else False,
-        decoys=keys["decoys"].flag() if "decoys" in keys else False,
         keymap=keymap,
         network=read_host_network(keys["network"]) if "network" in keys else HostNetwork(),
+        decoys=keys["decoys"].flag() if "decoys" in keys else False,
     )
 
 

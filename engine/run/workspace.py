@@ -31,6 +31,7 @@ class WorkspaceInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     allow: tuple[str, ...] = ()
     sandbox: bool | None = None
     interactive: bool = False
+    decoys: bool = False
     mounts: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()  # "REFERENCE as VARIABLE"
@@ -65,6 +66,7 @@ def describe_workspace(home: Home, path: str) -> WorkspaceInfo:
         allow=config.network.allow,
         sandbox=config.sandbox,
         interactive=config.interactive,
+        decoys=config.decoys,
         mounts=tuple(f"{m.source}:{m.target}:{'ro' if m.read_only else 'rw'}" for m in config.mounts),
         env=tuple(config.env),
         secrets=tuple(f"{reference} as {name}" for name, reference in config.secrets.items()),

@@ -43,7 +43,7 @@ def list_command(said: Invocation, as_json: bool) -> int:
     titles = list(facts[0])
     if width is not None and width < _WIDE:
         titles.remove("RUNTIME")
-    if width is not None or not any(run.error for run in runs):
+    if width is not None or not any(map(_problem, runs)):
         titles.remove("PROBLEM")
     rows = [[fact[title] for title in titles] for fact in facts]
     output.write(output.Columns(*titles, right=("EXIT",), width=width).render(rows))
@@ -53,25 +53,30 @@ def list_command(said: Invocation, as_json: bool) -> int:
 
 
 def _problems(runs: Sequence[engine.RunInfo], width: int) -> None:
-    """Why runs failed, under the list: as a column it would push all else off a terminal."""
-    failed = [run for run in runs if run.error]
+    """Why runs failed or are frozen, under the list: as a column it would push all else off a terminal."""
+    failed = [run for run in runs if _problem(run)]
     for run in failed[:_MOST_PROBLEMS]:
-        output.write(output.cut(output.escape(f"{run.name}: {run.error}"), width) + "\n")
+        output.write(output.cut(output.escape(f"{run.name}: {_problem(run)}"), width) + "\n")
     if len(failed) > _MOST_PROBLEMS:
         output.line(f"and {len(failed) - _MOST_PROBLEMS} more; all of them: moat list --json")
+
+
+def _problem(run: engine.RunInfo) -> str:
+    parts = (run.error, f"network frozen: {run.frozen}" if run.frozen else "")
+    return "; ".join(filter(None, parts))
 
 
 def _facts(run: engine.RunInfo) -> dict[str, str]:
     return {
         "NAME": run.name,
         "ID": run.id,
-        "STATE": str(run.state),
+        "STATE": f"{run.state}, frozen" if run.frozen and not run.state.ended else str(run.state),
         "EXIT": "-" if run.exit_code is None else str(run.exit_code),
         "RUNTIME": f"{run.runtime}/{run.sandbox}" if run.sandbox else run.runtime,
         "AGE": output.age(run.created_at),
         "GRANTS": ",".join(run.grants) or "-",
         "COMMAND": output.cut(" ".join(run.command), _COMMAND_WIDTH) or "-",
-        "PROBLEM": run.error or "-",
+        "PROBLEM": _problem(run) or "-",
     }
 
 

@@ -85,6 +85,7 @@ class MoatApp(App[int]):
     ) -> None:
         super().__init__()
         self._settings = settings or Settings()
+        self.plants_decoys = self._settings.decoys  # in every run that is not told otherwise
         self.read_only = read_only or self._settings.read_only
         self.face = refusing_changes(face) if self.read_only else face
         self.clock = clock

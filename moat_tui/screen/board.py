@@ -16,6 +16,7 @@ from moat_tui.screen.approvals_desk import ANNOUNCE_EVERY, ApprovalsDesk
 from moat_tui.screen.models.chain_states import ChainState, ChainStates
 from moat_tui.screen.models.moments import plural
 from moat_tui.screen.models.pieces import shorten_path
+from moat_tui.screen.models.run_rows import freeze_alarm
 from moat_tui.screen.models.visible import visible
 from moat_tui.screen.models.welcome import terminal_title
 from moat_tui.screen.panes.audit import AuditPane
@@ -31,6 +32,7 @@ from moat_tui.screen.requests_read import RequestsRead
 from moat_tui.screen.watch import ChainAbsent, ChainFailed, ChainProgress, ChainVerified, ChainWatch
 
 if TYPE_CHECKING:
+    from engine import RunInfo
     from moat_tui.screen.app import MoatApp
 
 AGES_EVERY = 1.0
@@ -58,6 +60,7 @@ class Board(Screen[None]):
         self._seems_new = False  # until the threads have looked
         self._shown_panes = False  # somebody went to a pane although nothing is in it
         self._announced: set[str] = set()
+        self._frozen: set[str] = set()  # runs whose frozen network was told
         self.chains = ChainStates()
         self.machine_note = ""  # what the doctor found, for the head of the screen
 
@@ -142,6 +145,7 @@ class Board(Screen[None]):
     def _runs_read(self, message: RunsRead) -> None:
         old = self._runs.current
         self._has_read = True
+        self._tell_of_freezes(message.runs)
         self._requests_made = message.requests
         self._request_reader.know_runs(message.runs)
         self._grants.know_runs({run.id: run for run in message.runs})
@@ -160,6 +164,20 @@ class Board(Screen[None]):
         self._greet()
         self._retitle()
         self.refresh_bindings()
+
+    def _tell_of_freezes(self, runs: list[RunInfo]) -> None:
+        """Once a run: that its network was frozen is news for everybody."""
+        for run in runs:
+            if run.frozen and not run.state.ended and run.id not in self._frozen:
+                self._frozen.add(run.id)
+                self.app.bell()
+                self.app.notify(
+                    f"{visible(run.name)}: {visible(run.frozen)}",
+                    title="Network frozen",
+                    severity="error",
+                    markup=False,
+                    timeout=ALARM_FOR,
+                )
 
     @on(RequestsRead)
     def _requests_read(self, message: RequestsRead) -> None:
@@ -303,7 +321,8 @@ class Board(Screen[None]):
         self.query_one("#title-bar").set_class(waiting > 0, "waiting")
         if waiting:
             text = f"⚑ {plural(waiting, 'request')} for you: W   {text}"
-        alarm = self.chains.alarm(self._runs.runs.values())
+        live_runs = self._runs.runs.values()
+        alarm = "   ".join(filter(None, (freeze_alarm(live_runs), self.chains.alarm(live_runs))))
         self.query_one("#title-bar").set_class(bool(alarm), "alarm")
         text = f"{alarm}   {text}" if alarm else text
         if self.machine_note:

@@ -150,6 +150,7 @@ action by its name.
             request=request,
             problem=problem,
             env=env,
+            decoys=cast("MoatApp", self.app).plants_decoys,
         )
         self.app.push_screen(form, self._started)
 

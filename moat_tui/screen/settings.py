@@ -19,6 +19,7 @@ class Settings:
     read_only: bool = False
     keymap: Mapping[str, str] = field(default_factory=dict)
     problem: tuple[str, ...] = ()
+    decoys: bool = False
 
 
 def load_settings(home: Home) -> Settings:
@@ -32,4 +33,4 @@ def load_settings(home: Home) -> Settings:
         config = load_host_config(home)
     except Exception as error:  # whatever is wrong with it, the screen opens
         return Settings(problem=(*explain(error), "Moat goes on with its defaults."))
-    return Settings(config.theme, config.read_only, config.keymap)
+    return Settings(config.theme, config.read_only, config.keymap, decoys=config.decoys)

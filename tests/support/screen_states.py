@@ -149,6 +149,15 @@ def _broken(home: Home) -> FakeFace:
     return face
 
 
+def _frozen(home: Home) -> FakeFace:
+    """A live run has sent a decoy."""
+    face = sample_face(home)
+    run = next(run for run in face.runs() if run.id == REVIEW)
+    why = f"the decoy ~/.aws/credentials was about to leave, at {ago(seconds=40)}"
+    write_run(home, msgspec.structs.replace(run, decoys=True, frozen=why))
+    return face
+
+
 def _waiting(home: Home) -> FakeFace:
     """Two requests of a run wait for an answer; one host looks like another that everybody knows."""
     run = RunInfo("run_aaaa1111", "swift-otter", ago(minutes=4), RunState.RUNNING, policy="ask")
@@ -227,6 +236,7 @@ STATES: dict[str, State] = {
     "main-trouble": State(
         _broken, Seen("2 live", "3 grants"), ("2", Seen("CHAIN BROKEN"), NoticesRead()), REVIEW
     ),
+    "main-frozen": State(_frozen, Seen("5 runs", "4 grants", "NETWORK FROZEN"), ("2", NoticesRead()), REVIEW),
     "main-read-only": State(sample_face, DAY, ("2",), REVIEW, read_only=True),
     "main-zoomed": _day("2", Focused("requests-list"), "z"),
     "main-failed-run": _day(

@@ -33,7 +33,7 @@ from moat_tui.screen.models.start_form import (
 from moat_tui.screen.models.visible import visible
 from moat_tui.screen.models.workspace_form import complete_directory, said_by
 from moat_tui.screen.problems import explain
-from moat_tui.screen.widgets.ticks import TickList
+from moat_tui.screen.widgets.ticks import Tick, TickList
 
 if TYPE_CHECKING:
     from engine import RunInfo, RunRequest, WorkspaceInfo
@@ -53,6 +53,7 @@ _SHOWN = (
     "allow_hosts",
     "mounts",
     "env",
+    "decoys",
 )
 """What of a RunRequest has a field."""
 REST = 0.15  # seconds without a key before a workspace is looked into
@@ -68,7 +69,7 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
     describe: what a directory's agent.yaml says. recent: workspaces used before, newest first. request,
     problem: what was tried before and why it failed; what the form has no field for (image, keep …) is kept
     from `request`, and the values of its variables are not shown. env: names of variables whose values are
-    not known.
+    not known. decoys: whether config.yaml plants them.
     """
 
     CSS_PATH = STYLES
@@ -88,6 +89,7 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
         request: RunRequest | None = None,
         problem: str = "",
         env: Sequence[str] = (),
+        decoys: bool = False,
     ) -> None:
         super().__init__()
         self._launch = launch
@@ -100,6 +102,7 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
         self._env = [*(request.env if request else ()), *env]
         self._asked: tuple[str, ...] = request.without_grants if request else ()  # by agent.yaml
         self._chosen: dict[str, bool] = {}  # what the person ticked and unticked here
+        self._decoys = request.decoys if request and request.decoys is not None else decoys
         self._starting = False
 
     def compose(self) -> ComposeResult:
@@ -144,6 +147,10 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
                 yield from _row("Sandbox", _select(SANDBOXES, sandbox, "sandbox"))
                 yield from _row("Runtime", _select(RUNTIMES, runtime, "runtime"))
                 yield from _row("Terminal", _select(TERMINALS, terminal, "terminal"))
+                tick = Tick(
+                    "fake keys; one that leaves freezes the network", self._decoys, id="decoys", compact=True
+                )
+                yield from _row("Decoys", tick)
                 hosts = shlex.join(base.allow_hosts) if base else ""
                 yield from _row("Hosts", _line("hosts", hosts, "also let through by a strict network"))
                 mounts = shlex.join(base.mounts) if base else ""
@@ -271,10 +278,16 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
                 self._base.env if self._base else {},
                 os.environ,
             ),
+            decoys=self._wish_for_decoys(),
         )
         if self._base is None:
             return typed
         return msgspec.structs.replace(self._base, **{field: getattr(typed, field) for field in _SHOWN})
+
+    def _wish_for_decoys(self) -> bool | None:
+        """An empty box that was empty says nothing: agent.yaml may ask for them."""
+        ticked = self.query_one("#decoys", Tick).value
+        return ticked if ticked or self._decoys else None
 
     @work(group="start", exclusive=True, exit_on_error=False)
     async def _start_run(self, request: RunRequest) -> None:
@@ -316,7 +329,7 @@ class Directories(Suggester):
         return await asyncio.to_thread(complete_directory, value, self._recent)
 
 
-def _row(title: str, field: Input | Select[str] | TickList | Static) -> ComposeResult:
+def _row(title: str, field: Input | Select[str] | Tick | TickList | Static) -> ComposeResult:
     with Horizontal(classes="row"):
         yield Label(title, classes="row-title", markup=False)
         yield field

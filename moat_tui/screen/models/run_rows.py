@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,9 @@ def run_cells(
     a person has to answer."""
     return (
         (visible(run.name), "strong"),
-        (f"⚑ {waiting} waiting", "warn") if waiting and not run.state.ended else state_piece(run),
+        (f"⚑ {waiting} waiting", "warn")
+        if waiting and not run.state.ended and not run.frozen
+        else state_piece(run),
         (age(run.created_at, now), PLAIN),
         (ran(run, now), PLAIN),
         ("…" if requests is None else count(requests), PLAIN),
@@ -62,6 +65,8 @@ def ran(run: RunInfo, now: datetime) -> str:
 
 
 def state_piece(run: RunInfo) -> Piece:
+    if run.frozen and not run.state.ended:
+        return "✗ FROZEN", "bad"
     if run.state == "exited":
         code = run.exit_code
         if code is None or code == 0:
@@ -71,9 +76,11 @@ def state_piece(run: RunInfo) -> Piece:
 
 
 def about(run: RunInfo, home: str) -> list[Piece]:
-    """Where it works, what it runs, what it may reach; its error instead when it has one."""
+    """Where it works, what it runs, what it may reach; instead its error, or why its network is frozen."""
     if run.error:
         return [("✗ ", "bad"), (visible(run.error), "bad")]
+    if run.frozen:
+        return [("✗ network frozen: ", "bad"), (visible(run.frozen), "bad")]
     parts = [shorten_path(visible(run.workspace), home, 40)]
     if run.command:
         parts.append(visible(shlex.join(run.command)))
@@ -84,6 +91,14 @@ def about(run: RunInfo, home: str) -> list[Piece]:
     if run.keep:
         parts.append("container kept")
     return [("  ·  ".join(part for part in parts if part), "dim")]
+
+
+def freeze_alarm(runs: Iterable[RunInfo]) -> str:
+    """The words for the head of the screen when the network of a live run is frozen; else empty."""
+    names = [visible(run.name) for run in runs if run.frozen and not run.state.ended]
+    if not names:
+        return ""
+    return f"✗ NETWORK FROZEN: {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else "")
 
 
 def headline(runs: list[RunInfo]) -> str:

@@ -61,6 +61,7 @@ def like(run: RunInfo) -> RunRequest:
         without_grants=run.without_grants,
         connect_to=run.connect_to,
         upstream_ca=run.upstream_ca,
+        decoys=run.decoys or None,
     )
 
 
@@ -103,6 +104,7 @@ def build_request(
     mounts: str = "",
     hosts: str = "",
     env: Mapping[str, str] | None = None,
+    decoys: bool | None = None,
 ) -> RunRequest:
     """grants: the ticked ones. asked: those that agent.yaml asks for; one that is not ticked is left out.
 
@@ -128,6 +130,7 @@ def build_request(
         profile=profile,
         sandbox={"on": True, "off": False}.get(sandbox),
         interactive=terminal == "on",
+        decoys=decoys,
     )
 
 

@@ -5,6 +5,7 @@ import pytest
 
 import engine
 from engine import LogLine, RequestRecord, RunInfo, RunState
+from engine.run.metadata import SupervisorLock
 from moat_tui.cli import output
 
 LATER, EARLIER = "run_bbbbbbbbbbbb", "run_aaaaaaaaaaaa"
@@ -63,6 +64,23 @@ def test_a_damaged_run_is_listed_with_its_reason(moat, put_run, home, capsys):
     assert title.endswith("PROBLEM")
     assert "failed" in row
     assert "cannot be read" in row
+
+
+def test_a_frozen_run_stands_out(moat, put_run, home, capsys):
+    why = "the decoy ~/.env was about to leave, at 2026-01-12T10:00:00Z"
+    put_run(LATER, state=RunState.RUNNING, exit_code=None, frozen=why)
+    put_run(EARLIER, name="old", created_at="2026-01-11T10:00:00Z", frozen=why)
+    alive = SupervisorLock(home, LATER)
+    assert moat("list") == 0
+    title, live, ended = capsys.readouterr().out.splitlines()
+    assert title.endswith("PROBLEM")
+    assert " running, frozen " in live
+    assert " exited " in ended
+    assert live.endswith(f"network frozen: {why}")
+    assert ended.endswith(f"network frozen: {why}")
+    assert moat("list", "--json") == 0
+    assert msgspec.json.decode(capsys.readouterr().out)[0]["frozen"] == why
+    alive.release()
 
 
 @pytest.mark.parametrize("ref", ["", LATER, "run_b", "bb", "swift-otter"])

@@ -11,6 +11,7 @@ from textual.widgets import Input, Select
 
 from engine import GrantInfo, Home, RunInfo, RunState
 from moat_tui.screen.dialogs.start_run import StartRunDialog
+from moat_tui.screen.settings import Settings
 
 
 @pytest.fixture
@@ -87,6 +88,31 @@ async def test_the_runtime_can_be_chosen(screen, face, tmp_path):
         await pilot.press("ctrl+s")
         await wait_for(pilot, lambda: len(face.called("start")) == 1)
         assert face.called("start")[0][0].runtime == "docker"
+
+
+@pytest.mark.parametrize(
+    ("configured", "again", "keys", "wish"),
+    [
+        (False, None, (), None),
+        (False, None, ("space",), True),
+        (True, None, (), True),
+        (True, None, ("space",), False),
+        (False, True, (), True),  # "start again" keeps them
+    ],
+)
+async def test_decoys_can_be_ticked(screen, home, face, tmp_path, configured, again, keys, wish):
+    run = RunInfo("run_1", "a", ago(minutes=1), RunState.EXITED, workspace=str(tmp_path), decoys=bool(again))
+    write_run(home, run)
+    async with screen((80, 24), settings=Settings(decoys=configured)) as pilot:
+        await wait_for(pilot, lambda: "✓ exited" in screen_text(pilot))
+        await pilot.press("r")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, StartRunDialog))
+        await wait_for(pilot, lambda: bool(pilot.app.screen.query("#decoys")))
+        pilot.app.screen.query_one("#decoys").focus()
+        await wait_for(pilot, lambda: "fake keys; one that leaves" in screen_text(pilot))
+        await pilot.press(*keys, "ctrl+s")
+        await wait_for(pilot, lambda: len(face.called("start")) == 1)
+        assert face.called("start")[0][0].decoys is wish
 
 
 async def test_what_agent_yaml_asks_for_can_be_unticked_and_overridden(screen, face, tmp_path):
