@@ -96,23 +96,10 @@ class Admission:
     async def admit(self, head: RequestHead, exchange: Exchange) -> HeaderList | Answer:
         """The header fields to send, complete but for framing; or what to answer instead of sending."""
         self._open.add(exchange)
-        if self._decoys is None:
-            return await self._admit(head, exchange)
-        if not self.freeze:
+        if self._decoys is not None:
             self._search(self._decoys, head, exchange)
-        if self.freeze:
-            return await self.frozen(exchange, head.connect)
-        admitted = await self._admit(head, exchange)
-        if self.freeze:  # while a person was asked, or the intent was written down
-            return await self.frozen(exchange, head.connect)
-        if isinstance(admitted, Answer):
-            return admitted
-        exchange.watch = self._decoys.watch(
-            admitted, lambda decoy: self.freeze.begin(decoy, exchange), lambda: bool(self.freeze)
-        )
-        return watchable(admitted)
-
-    async def _admit(self, head: RequestHead, exchange: Exchange) -> HeaderList | Answer:
+            if self.freeze:
+                return await self.frozen(exchange, head.connect)
         for served in self._served:
             if served.wanted(head):
                 return await self._serve(served, head, exchange)
@@ -146,11 +133,20 @@ class Admission:
             authority = decision.destination.authority(443 if head.tls else 80)
             fields.insert(0, (b"Host", authority.encode("ascii")))
         exchange.upgrade = upgrade
+        if self._decoys is not None:
+            if self.freeze:  # while a person was asked, or the intent was written down
+                return await self.frozen(exchange, decision.destination)
+            fields = watchable(fields)
+            exchange.watch = self._decoys.watch(
+                fields, lambda decoy: self.freeze.begin(decoy, exchange), lambda: bool(self.freeze)
+            )
         exchange.sent(fields)
         return fields
 
     def _search(self, decoys: Decoys, head: RequestHead, exchange: Exchange) -> None:
         """Freeze the run's network if this holds a decoy. A host that is one is not written down."""
+        if self.freeze:
+            return
         if decoy := decoys.in_head(head):
             exchange.host = head.connect.host if head.connect else ""
             exchange.sent(head.headers)

@@ -18,6 +18,7 @@ from engine.run.decoys import make_decoys
 from engine.run.injections import Granted
 from engine.run.request import RunRequest
 from engine.run.spec import settle
+from engine.run.ssh_delivery import SshAccess
 
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -117,8 +118,9 @@ def test_who_decides_whether_there_are_decoys(tmp_path, said, host, asked, plant
 
 
 @pytest.mark.parametrize("policy", ["permissive", "strict"])
-async def test_a_frozen_network_is_told_and_cut(one_run, policy):
+async def test_a_frozen_network_is_told_and_cut(one_run, tmp_path, policy):
     granted = Granted((), ())
+    granted.ssh = SshAccess((), (), tmp_path / "agent.sock")
     granted.decoys = make_decoys(aws=True)
     run = one_run(granted=granted, policy=policy, decoys=True)
     run.begin()
@@ -136,6 +138,15 @@ async def test_a_frozen_network_is_told_and_cut(one_run, policy):
     writer.close()
     if policy == "permissive":
         await run.at("disconnect")
+    _, port, _ = next(f.content for f in run.engine.spec.files if f.path == "/moat/ssh/endpoint").split()
+    async with asyncio.timeout(10):
+        while True:  # until the SSH agent has closed
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", int(port))
+            except ConnectionRefusedError:
+                break
+            writer.close()
+            await asyncio.sleep(0.01)
     run.engine.end(3)
     info = await run.result()
     assert (info.state, info.exit_code, info.decoys) == ("exited", 3, True)

@@ -109,6 +109,30 @@ async def test_stop_asks_first_and_kills_what_refuses(lab, sandbox) -> None:
     assert await container.wait() == 137
 
 
+@pytest.mark.parametrize("user", ["1234:1235", "0:0", "33:33"])  # the image knows the last two
+async def test_home_files_are_the_agents_own_and_take_nobodys_place(lab, user, tmp_path) -> None:
+    home = {"1234:1235": "/home/moat", "0:0": "/root", "33:33": "/var/www"}[user]
+    script = (
+        "cd ~ && pwd && stat -c '%n %u:%g %a' .env .aws .aws/credentials && cat .env && touch .aws/config"
+    )
+    spec = lab.spec(
+        await lab.network(), "sh", "-c", script, user=user,
+        binds=(Bind(str(tmp_path), f"{home}/.ssh"),),
+        home_files=tuple(
+            PlacedFile(path, b"A=1\n", mode=0o600) for path in (".env", ".aws/credentials", ".ssh/id_x")
+        ),
+    )  # fmt: skip
+    container = await lab.docker.create(spec)
+    assert container.left_out == (".ssh/id_x",)
+    async with await container.attach() as attachment, asyncio.timeout(60):
+        await container.start()
+        said = b"".join([data async for _, data in attachment]).decode()
+    assert said.splitlines() == [
+        home, f".env {user} 600", f".aws {user} 700", f".aws/credentials {user} 600", "A=1",
+    ]  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
 @each_sandbox
 async def test_files_belong_to_the_user_and_the_user_has_a_home(lab, sandbox, tmp_path) -> None:
     workspace = tmp_path / "work:space"
