@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.messages import SeenRequest
+from support.messages import Response, SeenRequest
 from support.proxying import CANARY, Http2Client, Notes, Proxying, closed, proxying, read_answer, wire
 from support.upstream import Upstream
 
@@ -27,23 +27,29 @@ pytestmark = pytest.mark.usefixtures("lane")
 
 
 class Watching(Upstream):
-    """whole: the requests that came to their end."""
+    """whole: the requests that came to their end. To /eager it answers before the body has come."""
 
-    def __init__(self, hosts: list[str], directory: Path) -> None:
-        super().__init__(hosts, directory=directory)
+    def __init__(self, directory: Path, *, http2: bool = False) -> None:
+        super().__init__([HOST, OTHER, PINNED], directory=directory, http2=http2)
         self.whole: list[SeenRequest] = []
 
     async def _body(self, reader: asyncio.StreamReader, request: SeenRequest) -> None:
+        if request.path == "/eager":
+            writer = next(iter(self._connections))
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun")
         with suppress(ValueError):  # the end of the connection where a chunk should begin
             await super()._body(reader, request)
-            self.whole.append(request)
             return
         raise asyncio.IncompleteReadError(b"", None)
+
+    async def respond(self, request: SeenRequest) -> Response:
+        self.whole.append(request)
+        return await super().respond(request)
 
 
 @pytest.fixture
 async def upstream(tmp_path: Path) -> AsyncIterator[Watching]:
-    async with Watching([HOST, OTHER, PINNED], directory=tmp_path) as running:
+    async with Watching(tmp_path) as running:
         yield running
 
 
@@ -187,6 +193,51 @@ async def test_by_http2_only_that_stream_is_answered(proxy: Proxying, upstream: 
     assert client.statuses[later] == 403
     await closed(writer)
     assert not upstream.whole
+    await assert_frozen(proxy, upstream)
+
+
+@pytest.mark.parametrize("http2", [False, True], ids=["to http/1.1", "to h2"])
+async def test_by_http2_a_body_that_has_begun_never_ends(tmp_path: Path, http2: bool) -> None:
+    """And what else is open on the same connection is cut with it."""
+    async with (
+        Watching(tmp_path, http2=http2) as upstream,
+        proxying(tmp_path, (OTHER, upstream), decoys=DECOYS, hidden=(KEY_ID,)) as proxy,
+    ):
+        reader, writer = await proxy.tunnel(f"{OTHER}:443", alpn=("h2",))
+        client = Http2Client(reader, writer)
+        head = [(":method", "POST"), (":scheme", "https"), (":path", "/upload"), (":authority", OTHER)]
+        first = client.send(head, body=b"a beginning", end=False)
+        other = client.send(head, body=b"another one", end=False)
+        await upstream.seen(2)
+        client.h2.send_data(first, f"and {KEY_ID} at last".encode(), end_stream=True)
+        writer.write(client.h2.data_to_send())
+        async with asyncio.timeout(10):
+            await proxy.server.frozen.wait()
+            with suppress(OSError):
+                while await reader.read(65536):
+                    pass
+        client.h2.end_stream(other)
+        await closed(writer)
+        records = await proxy.notes.wait(2)
+        assert sorted(record.rule for record in records) == ["", "decoy"]
+        await assert_frozen(proxy, upstream)
+        assert not upstream.whole
+        assert not [seen for seen in upstream.requests if b"AKIA" in seen.body]
+
+
+async def test_where_the_answer_has_begun_it_ends(proxy: Proxying, upstream: Watching) -> None:
+    reader, writer = await proxy.tunnel(f"{OTHER}:443")
+    writer.write(wire(f"POST /eager HTTP/1.1\nHost: {OTHER}\nContent-Length: 50"))
+    async with asyncio.timeout(10):
+        assert b" 200 " in await reader.readline()
+        await reader.readuntil(b"begun")
+        writer.write(f"key={KEY_ID}&and=more".encode().ljust(50))
+        with suppress(OSError):
+            assert b"ok" not in await reader.read()
+    await closed(writer)
+    assert not upstream.whole
+    (record,) = await proxy.notes.wait(1)
+    assert (record.decision, record.rule, record.status_code) == ("denied", "decoy", 200)
     await assert_frozen(proxy, upstream)
 
 
