@@ -168,7 +168,9 @@ class RequestWatch:
             for piece in _through(self._decoders, data) if self._decoders else ():
                 self._decoded.feed(piece)
         except BadCoding:
-            self._decoders = []  # it is not what it says; its bytes as they are go on being searched
+            # it is not what it says: its bytes as they are go on being searched, and nothing waits for more
+            self._decoders = []
+            self._decoded.finish()
 
 
 def _decoders(said: Iterable[bytes]) -> list[Bounded]:

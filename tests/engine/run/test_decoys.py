@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import re
 import zlib
 
@@ -19,6 +20,7 @@ from engine.run.injections import Granted
 from engine.run.request import RunRequest
 from engine.run.spec import settle
 from engine.run.ssh_delivery import SshAccess
+from engine.runtimes.docker.body import container_body
 
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -127,7 +129,9 @@ async def test_a_frozen_network_is_told_and_cut(one_run, tmp_path, policy):
     await run.at("wait")
     assert run.engine.spec.home_files == granted.decoys.files
     key_id = text(granted.decoys, ".aws/credentials").split()[3]
-    assert key_id not in repr(run.engine.spec.env)
+    inspected = json.dumps(container_body(run.engine.spec)).lower()
+    assert key_id.lower() not in inspected
+    assert "decoy" not in inspected
     proxy = re.fullmatch(r"http://(.+)@.+:(\d+)", run.engine.spec.env["HTTPS_PROXY"])
     reader, writer = await asyncio.open_connection("127.0.0.1", int(proxy[2]))
     token = base64.b64encode(proxy[1].encode()).decode()
