@@ -38,6 +38,7 @@ bench: venv machine
 	@$(BIN)/python tests/benchmarks/start_up.py
 	@$(BIN)/python tests/benchmarks/audit_commit.py
 	@$(BIN)/python tests/benchmarks/scrub.py
+	@$(BIN)/python tests/benchmarks/grants.py
 	@$(BIN)/python tests/benchmarks/screen.py
 	@$(BIN)/python tests/benchmarks/proxy.py
 

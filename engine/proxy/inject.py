@@ -10,7 +10,7 @@ import re
 
 import msgspec
 
-from engine.proxy.placeholders import decode_basic, holds_placeholder
+from engine.proxy.placeholders import decode_basic, placeholders_in
 
 type HeaderList = list[tuple[bytes, bytes]]
 
@@ -112,7 +112,7 @@ def is_placeholder(value: bytes, placeholders: frozenset[str]) -> bool:
     texts = [value.decode("latin-1")]
     if basic := _BASIC.match(value):
         texts.append(decode_basic(basic.group(1)))
-    return any(holds_placeholder(text, p) for p in placeholders for text in texts)
+    return any(placeholders_in(text, placeholders) for text in texts)
 
 
 def _connection_options(headers: HeaderList) -> frozenset[bytes]:

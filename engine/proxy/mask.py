@@ -14,6 +14,8 @@ import urllib.parse
 from collections import Counter
 from collections.abc import Iterable
 
+import ahocorasick_rs
+
 from engine.proxy.needles import SHORTEST, Needles
 from engine.proxy.scrub import Lexicon, scrubbed
 
@@ -52,7 +54,11 @@ class Masker:
         self._spellings = sorted(spellings, key=lambda text: (-len(text), text))
         self.longest = max(map(len, self._spellings), default=0)
         self._pattern = re.compile("|".join(map(re.escape, self._spellings))) if self._spellings else None
-
+        self._by_head: dict[str, list[str]] = {}
+        for spelling in self._spellings:
+            self._by_head.setdefault(spelling[:_SHORTEST_TAIL], []).append(spelling)
+        heads = [_one_byte_each(head) for head in self._by_head]
+        self._heads = ahocorasick_rs.BytesAhoCorasick(heads).find_matches_as_indexes
         self._lexicon = Lexicon(Needles(("", value) for value in values)) if values else None
         self._has_short = any(len(value) < SHORTEST for value in values)  # which the lexicon does not know
 
@@ -73,14 +79,17 @@ class Masker:
         return self._pattern is not None and self._pattern.search(text) is not None
 
     def _without_tail(self, text: str) -> str:
-        longest = 0
-        for spelling in self._spellings:
-            start = text.find(spelling[:_SHORTEST_TAIL], max(0, len(text) - len(spelling) + 1))
-            while start >= 0 and not spelling.startswith(text[start:]):
-                start = text.find(spelling[:_SHORTEST_TAIL], start + 1)
-            if start >= 0:
-                longest = max(longest, len(text) - start)
-        return text[:-longest] + REDACTED if longest else text
+        end = text[-self.longest :]
+        for _, start, _ in self._heads(_one_byte_each(end), overlapping=True):
+            rest = end[start:]
+            if any(spelling.startswith(rest) for spelling in self._by_head.get(rest[:_SHORTEST_TAIL], ())):
+                return text[: -len(rest)] + REDACTED
+        return text
+
+
+def _one_byte_each(text: str) -> bytes:
+    """For a search whose places are those of the characters; what it finds has to be compared again."""
+    return text.encode("latin-1", "replace")
 
 
 def _spellings(value: str) -> Iterable[str]:

@@ -18,6 +18,7 @@ SHORTEST = 8  # bytes: a shorter value, or form of one, would hit innocent text
 _HEAD = 4
 # The vectorised search takes 64 patterns; beyond that it would be thirty times slower.
 _AT_ONCE = 48
+_SHORT = 256  # bytes: on less, several calls cost more than one slower search
 
 
 class Needles:
@@ -33,9 +34,11 @@ class Needles:
         self.longest = max(map(len, forms), default=0)
         self.alphabet = frozenset(byte for form in forms for byte in form)
         kind = ahocorasick_rs.MatchKind.LeftmostFirst
+        parts = -(-len(forms) // _AT_ONCE)
+        # dealt like cards: forms that begin alike, all in one part, would be searched by a slower way
         self._search = [
-            ahocorasick_rs.BytesAhoCorasick(forms[at : at + _AT_ONCE], matchkind=kind).find_matches_as_indexes
-            for at in range(0, len(forms), _AT_ONCE)
+            ahocorasick_rs.BytesAhoCorasick(forms[part::parts], matchkind=kind).find_matches_as_indexes
+            for part in range(parts)
         ]
         self._by_head: dict[bytes, list[bytes]] = {}
         for form in forms:
@@ -51,7 +54,12 @@ class Needles:
         return bool(self._grants)
 
     def found_in(self, data: bytes) -> bool:
-        return any(search(data) for search in self._search)
+        if len(data) < _SHORT and not self._heads(data):
+            return False
+        for search in self._search:  # noqa: SIM110  a generator would cost as much as a search
+            if search(data):
+                return True
+        return False
 
     def occurrences(self, data: bytes) -> Iterator[tuple[int, int, str]]:
         """`(start, end, grant)` of every occurrence, overlapping ones too; in no order."""

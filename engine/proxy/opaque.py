@@ -17,7 +17,7 @@ def is_opaque(destination: Destination, sni: str | None, policy: Policy) -> bool
     """Where it is not, the TLS is intercepted, and whatever is wrong is refused there for all to read."""
     if not any(pattern.matches(destination) for pattern in policy.passthrough):
         return False
-    if any(rule.pattern.matches_host(destination) for grant in policy.grants for rule in grant.rules):
+    if policy.grants.covers_host(destination):
         return False
     if not policy.rules.all_alike(destination):
         return False  # what cannot be seen cannot be judged by method and path

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
+from collections.abc import Callable
+
+import ahocorasick_rs
 
 from engine.proxy.decision import Headers
 from engine.proxy.readings import of_placeholders
@@ -17,26 +21,35 @@ def placeholders_sent(headers: Headers, path: str, known: frozenset[str]) -> tup
     readings = of_placeholders(known)
     if not readings.worthwhile([*values, path.encode("latin-1", "replace")]):
         return set(), set()
-    texts = [text for value in values for text in readings.of_value(value)]
-    sent = {p for p in known if any(holds_placeholder(text, p) for text in texts)}
-    parts = list(readings.of_target(path))
-    return sent, {p for p in known if any(p == part or p in part.split(":") for part in parts)}
+    sent: set[str] = set()
+    for value in values:
+        for text in readings.of_value(value):
+            sent |= placeholders_in(text, known)
+    in_url: set[str] = set()
+    for part in readings.of_target(path):
+        in_url |= known.intersection((part, *part.split(":")))
+    return sent, in_url
 
 
-def holds_placeholder(text: str, placeholder: str) -> bool:
-    """Whether `placeholder` stands in `text` as a whole word, not as a part of a longer placeholder."""
-    start = text.find(placeholder)
-    while start >= 0:
-        before = text[start - 1] if start else " "
-        after = text[start + len(placeholder) :][:1] or " "
-        if not _wordy(before) and not _wordy(after):
-            return True
-        start = text.find(placeholder, start + 1)
-    return False
+def placeholders_in(text: str, known: frozenset[str]) -> set[str]:
+    """Those that stand in `text` as a whole word, not as a part of a longer placeholder."""
+    placeholders, search = _searched(known)
+    return {
+        placeholders[index]
+        for index, start, end in search(text, overlapping=True)
+        if not _wordy(text[start - 1 : start]) and not _wordy(text[end : end + 1])
+    }
+
+
+@functools.lru_cache(maxsize=8)
+def _searched(known: frozenset[str]) -> tuple[list[str], Callable[..., list[tuple[int, int, int]]]]:
+    """One search for all of them, however many grants the run has."""
+    placeholders = [placeholder for placeholder in known if placeholder]
+    return placeholders, ahocorasick_rs.AhoCorasick(placeholders).find_matches_as_indexes
 
 
 def _wordy(char: str) -> bool:
-    return char.isalnum() or char in "-_"
+    return char.isalnum() or char in ("-", "_")
 
 
 def decode_basic(encoded: bytes) -> str:

@@ -13,16 +13,11 @@ from engine.config.policies import ASK, is_isolated
 from engine.errors import UsageError
 from engine.proxy.decision import Decision, Denied, GrantRule, Headers, RequestHead, deny
 from engine.proxy.destination import BadDestination, Destination, HostPattern
+from engine.proxy.grant_index import Grant, GrantIndex
 from engine.proxy.identity import destination_of
 from engine.proxy.placeholders import placeholders_sent
 from engine.proxy.rules import Ambiguous, Rules, Ruling
 from engine.proxy.spec import ProxySpec
-
-
-class Grant(msgspec.Struct, frozen=True):
-    name: str
-    rules: tuple[GrantRule, ...]
-    placeholders: tuple[str, ...]
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -34,8 +29,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     mode: str
     allow: tuple[HostPattern, ...] = ()
-    grants: tuple[Grant, ...] = ()
-    placeholders: frozenset[str] = frozenset()  # of all grants
+    grants: GrantIndex = GrantIndex()
     rules: Rules = Rules()
     private: frozenset[Destination] = frozenset()
     passthrough: tuple[HostPattern, ...] = ()
@@ -61,10 +55,9 @@ class Policy(msgspec.Struct, frozen=True):
                     ) from error
                 rules.append(GrantRule(injection.grant, index, pattern, rule.header.lower()))
             grants.append(Grant(injection.grant, tuple(rules), tuple(p for p in injection.placeholders if p)))
-        known = frozenset(placeholder for grant in grants for placeholder in grant.placeholders)
         judged = Rules(spec.own_rules, spec.rules)
         opened = frozenset(spec.private)
-        return cls(spec.mode, tuple(allow), tuple(grants), known, judged, opened, tuple(passthrough))
+        return cls(spec.mode, tuple(allow), GrantIndex(grants), judged, opened, tuple(passthrough))
 
     @property
     def isolated(self) -> bool:
@@ -101,9 +94,9 @@ def decide_tunnel(destination: Destination, policy: Policy) -> Decision:
 
 
 def _judge(head: RequestHead, destination: Destination, policy: Policy) -> Decision:
-    sent, in_url = placeholders_sent(head.headers, head.path, policy.placeholders)
+    sent, in_url = placeholders_sent(head.headers, head.path, policy.grants.placeholders)
     for placeholder in sent | in_url:
-        owners = [grant for grant in policy.grants if placeholder in grant.placeholders]
+        owners = policy.grants.owners(placeholder)
         if not any(rule.pattern.matches_host(destination) for grant in owners for rule in grant.rules):
             raise deny(
                 403,
@@ -122,12 +115,8 @@ def _judge(head: RequestHead, destination: Destination, policy: Policy) -> Decis
             "",
             destination,
         )
-    candidates = [
-        rule
-        for grant in policy.grants
-        for rule in sorted(grant.rules, key=lambda rule: rule.pattern.wildcard)
-        if head.tls and head.connect is not None and rule.pattern.matches(destination)
-    ]
+    encrypted = head.tls and head.connect is not None
+    candidates = policy.grants.covering(destination) if encrypted else []
     ruling = _ruling(head, destination, policy)
     if ruling is None and policy.isolated:
         _check_named(destination, policy, granted=bool(candidates))
@@ -196,7 +185,7 @@ def _choose(
     """The grant whose placeholder was sent, then the one whose header was used, then the first named."""
     if len(candidates) < 2:
         return candidates[0] if candidates else None
-    owners = {grant.name for grant in policy.grants if sent.intersection(grant.placeholders)}
+    owners = {grant.name for placeholder in sent for grant in policy.grants.owners(placeholder)}
     present = {name.lower().decode("latin-1") for name, _ in headers}
     for preferred in (
         [rule for rule in candidates if rule.grant in owners and rule.header in present],

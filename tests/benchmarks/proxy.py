@@ -52,17 +52,18 @@ def pinned(core: str, *command: str) -> list[str]:
 
 
 @contextmanager
-def running(core: str, *arguments: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
-    """A peer of proxy_peers.py and the port it printed."""
+def running(core: str, *arguments: str) -> Iterator[tuple[list[int], subprocess.Popen[str]]]:
+    """A peer of proxy_peers.py and the ports it printed."""
     command = pinned(core, sys.executable, str(HERE / "proxy_peers.py"), *arguments)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        if not line.strip().isdigit():
+        ports = line.split()
+        if not ports or not all(map(str.isdigit, ports)):
             raise SystemExit(f"{arguments[0]} did not start")
-        yield int(line), process
+        yield list(map(int, ports)), process
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -298,10 +299,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="moat-bench-") as temporary, ExitStack() as stack:
         directory = Path(temporary).resolve()
         chain, ca = certificates(directory)
-        port, _ = stack.enter_context(running(CLIENT_CORE, "upstream", str(chain)))
+        (port,), _ = stack.enter_context(running(CLIENT_CORE, "upstream", str(chain)))
         peers = Peers(port, ca)
         if "relay" in names:
-            peers.proxies["relay"], _ = stack.enter_context(
+            (peers.proxies["relay"],), _ = stack.enter_context(
                 running(PROXY_CORE, "relay", str(chain), str(ca), str(port))
             )
         if "squid" in names:
@@ -309,7 +310,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             peers.proxies["squid"], peers.trust["squid"] = stack.enter_context(squid(directory / "squid", ca))
         if "moat" in names:
             home = directory / "moat"
-            peers.proxies["moat"], peers.processes["moat"] = stack.enter_context(
+            (peers.proxies["moat"],), peers.processes["moat"] = stack.enter_context(
                 running(PROXY_CORE, "moat", str(home), str(ca), str(port), TOKEN)
             )
             peers.trust["moat"] = home / "proxy" / "ca" / "ca.crt"

@@ -2,33 +2,63 @@
 
     python proxy_peers.py upstream CERT              serves TLS
     python proxy_peers.py relay CERT CA PORT         CONNECT, TLS on both sides, bytes between
-    python proxy_peers.py moat HOME CA PORT TOKEN    a run's proxy with everything on
+    python proxy_peers.py moat HOME CA PORT TOKEN [GRANTS…]
+                                                     a run's proxy with everything on; one for each number
 
-Each prints its port and serves until SIGTERM.
+Each prints its ports and serves until SIGTERM.
 
 `moat` keeps the audit log and the request log on disk as a supervisor does, and attaches a credential to
-requests for api.test.
+requests for api.test. GRANTS: how many grants the run has, that one the last of them (default: 1).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gzip
 import os
+import random
 import signal
 import socket
 import ssl
+import string
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import uvloop
+
+from engine.proxy import HostRule, Injection
 
 _JSON = b'{"id":1,"name":"moat","items":[{"a":1,"b":"two"},{"a":3,"b":"four"}],"ok":true}'
 _ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nServer: benchmark\r\nContent-Length: %d\r\n\r\n%b"
     % (len(_JSON), _JSON)
 )
+_ITEMS = gzip.compress(b"[%b]" % b",".join(b'{"id":%d,"of":%b}' % (n, _JSON) for n in range(500)), 6)
+_LONG = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (len(_ITEMS), _ITEMS)
+)
 _BLOCK = os.urandom(65536)
 SECRET = "sk-benchmark-0123456789abcdefghijklmnop"
+_USED = Injection(
+    "bench", (HostRule("api.test", "Authorization"),), (f"Bearer {SECRET}",), ("placeholder",), (SECRET,)
+)
+_LENGTHS = (40, 108, 164, 39, 26, 64)  # characters of what github, anthropic, openai, gemini … give out
+_FORMS = (("Authorization", "Bearer "), ("x-api-key", ""), ("PRIVATE-TOKEN", ""), ("Authorization", "token "))
+
+
+def _another(number: int) -> Injection:
+    """A grant beside the one that is used, as unlike the others as real ones are."""
+    letters = random.Random(number).choices(string.ascii_letters + string.digits, k=_LENGTHS[number % 6])
+    secret, (header, scheme) = "".join(letters), _FORMS[number % 4]
+    hosts = (f"api.service{number}.example", f"*.service{number}.example")[: 1 + number % 2]
+    rules = tuple(HostRule(host, header) for host in hosts)
+    placeholder = f"service{number}-moat-proxy-injected"
+    return Injection(
+        f"service{number}", rules, (f"{scheme}{secret}",) * len(rules), (placeholder,), (secret,)
+    )
 
 
 class Upstream(asyncio.Protocol):
@@ -68,6 +98,8 @@ class Upstream(asyncio.Protocol):
         path = head.split(b" ", 2)[1]
         if path == b"/json":
             self.transport.write(_ANSWER)
+        elif path == b"/long":
+            self.transport.write(_LONG)
         elif path.startswith(b"/down/"):
             self.sending = int(path[6:])
             self.transport.write(
@@ -174,44 +206,48 @@ async def relay(certificate: str, ca: str, port: str) -> None:
     await _serve(server)
 
 
-async def moat(home_path: str, ca: str, port: str, token: str) -> None:
-    from engine.audit import AuditLog
+async def moat(home_path: str, ca: str, port: str, token: str, *numbers: str) -> None:
     from engine.home import Home
-    from engine.proxy import (
-        CertificateAuthority,
-        HostRule,
-        Injection,
-        ProxyServer,
-        ProxySpec,
-        parse_connect_to,
-    )
-    from engine.run.records import RunRecords
+    from engine.proxy import CertificateAuthority
 
     home = Home(Path(home_path))
     authority = CertificateAuthority.load_or_create(home)
-    run = "run_benchmark"
+    async with contextlib.AsyncExitStack() as stack:
+        ports = [
+            await stack.enter_async_context(_run(home, authority, ca, port, token, int(number)))
+            for number in numbers or ("1",)
+        ]
+        sys.stdout.write(" ".join(map(str, ports)) + "\n")
+        sys.stdout.flush()
+        await _stopped()
+
+
+@contextlib.asynccontextmanager
+async def _run(home, authority, ca: str, port: str, token: str, grants: int) -> AsyncIterator[int]:
+    from engine.audit import AuditLog
+    from engine.proxy import ProxyServer, ProxySpec, parse_connect_to
+    from engine.run.records import RunRecords
+
+    run = f"run_benchmark{grants}"
     home.ensure_dir(home.run(run))
-    injection = Injection(
-        "bench", (HostRule("api.test", "Authorization"),), (f"Bearer {SECRET}",), ("placeholder",), (SECRET,)
-    )
+    injections = (*map(_another, range(grants - 1)), _USED)
+    values = tuple(secret for injection in injections for secret in injection.secrets)
     sock = socket.create_server(("127.0.0.1", 0))
     async with await AuditLog.open(home, home.run(run) / "audit.db") as log:
-        records = RunRecords(home, run, log, (SECRET,), print)
+        records = RunRecords(home, run, log, values, print)
         spec = ProxySpec(
             run_id=run,
             token=token,
             subnet="127.0.0.0/8",
             mode="strict",
             allow=("*.test",),
-            injections=(injection,),
+            injections=injections,
             connect_to=(parse_connect_to(f"::127.0.0.1:{port}"),),
             upstream_ca=Path(ca),
         )
         server = ProxyServer(spec, authority, records)
         await server.start(sock)
-        sys.stdout.write(f"{sock.getsockname()[1]}\n")
-        sys.stdout.flush()
-        await _stopped()
+        yield sock.getsockname()[1]
         await server.close()
         await records.close()
         assert server.crashes == 0, server.crashes

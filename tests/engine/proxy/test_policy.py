@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from engine.errors import UsageError
 from engine.proxy.decision import Decision, RequestHead
 from engine.proxy.destination import Destination
-from engine.proxy.placeholders import holds_placeholder
+from engine.proxy.placeholders import placeholders_in
 from engine.proxy.policy import Policy, decide
 from engine.proxy.spec import HostRule, Injection, ProxySpec
 
@@ -260,10 +260,12 @@ def test_threat_11_a_placeholder_inside_a_longer_one_is_not_meant() -> None:
     rules = policy(anthropic, openai)
     request = head("api.openai.com", headers=((b"authorization", b"Bearer " + OPENAI.encode()),))
     assert grant_of(decide(request, rules)) == "openai"
-    assert holds_placeholder(f'"{GENERIC}"', GENERIC)
-    assert not holds_placeholder(OPENAI, GENERIC)
-    assert not holds_placeholder(CLAUDE, GENERIC)
-    assert holds_placeholder(f"{OPENAI} {GENERIC}", GENERIC)
+    known = frozenset((GENERIC, OPENAI, CLAUDE))
+    assert placeholders_in(f'"{GENERIC}"', known) == {GENERIC}
+    assert placeholders_in(OPENAI, known) == {OPENAI}
+    assert placeholders_in(f"x{CLAUDE} {CLAUDE}x", known) == set()
+    assert placeholders_in(f"{OPENAI} {GENERIC}", known) == {OPENAI, GENERIC}
+    assert placeholders_in(GENERIC, frozenset()) == set()
 
 
 def test_threat_10_a_redirect_is_judged_afresh() -> None:
