@@ -171,6 +171,7 @@ class GrantState(StrEnum):
     EXPIRING = "expiring"  # within seven days
     EXPIRED = "expired"
     REFUSED = "refused"  # the service did not take it when a run last used it
+    UNREFRESHED = "unrefreshed"  # its OAuth token could not be refreshed
     UNREADABLE = "unreadable"
 
 
@@ -190,7 +191,7 @@ class GrantInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     expires_at: str = ""
     last_used_at: str = ""
     last_used_run: str = ""  # run id
-    problem: str = ""  # why it is unreadable, or who refused it
+    problem: str = ""  # why it is unreadable or was not refreshed, or who refused it
 
 
 class ProviderInfo(msgspec.Struct, frozen=True, omit_defaults=True):

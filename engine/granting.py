@@ -96,10 +96,21 @@ def save_grant(
     if item.name == npm.NAME:
         token = npm.stored_form(token.strip(), os.environ)
     metadata = {key: value for key, value in (("source", source), ("account", account)) if value}
-    store.put(
-        Credential(provider=item.name, token=check_token(token), created_at=timestamp(), metadata=metadata)
+    credential = Credential(
+        provider=item.name, token=check_token(token), created_at=timestamp(), metadata=metadata
     )
+    store.put(_with_what_belongs_to_it(item, credential, source))
     return _grant_info(store, item.name, _last_uses(home), known)
+
+
+def _with_what_belongs_to_it(item: Provider, credential: Credential, source: str) -> Credential:
+    """A value from a file that says more of it: when it expires, and how it is refreshed."""
+    from engine.grants import find_token
+    from engine.run.refresh import with_refresh
+
+    sources = tuple(each for each in item.sources if (each.refresh or each.expires) and str(each) == source)
+    found = find_token(msgspec.structs.replace(item, sources=sources), os.environ) if sources else None
+    return with_refresh(credential, found) if found and found.value == credential.token else credential
 
 
 async def find_ssh(home: Home, host: str) -> SshOffer:
@@ -205,11 +216,10 @@ def _grant_info(
             return msgspec.structs.replace(info, state=GrantState.UNREADABLE, problem=str(error))
         info = msgspec.structs.replace(info, hosts=hosts)
     state = _state(credential, used)
-    refused = f"the service refused it on {used.refused_at}; replace it: moat grant {name}"
     return msgspec.structs.replace(
         info,
         state=state,
-        problem=refused if state is GrantState.REFUSED else "",
+        problem=_problem(state, credential, used),
         source=credential.metadata.get("source", ""),
         account=credential.metadata.get("account", ""),
         created_at=credential.created_at,
@@ -260,8 +270,25 @@ def _ssh_grants(home: Home, profile: str, uses: dict[tuple[str, str], _Use]) -> 
     return found
 
 
+def _problem(state: GrantState, credential: Credential, used: _Use) -> str:
+    from engine.run.refresh import FAILED
+
+    remedy = f"replace it: moat grant {credential.provider}"
+    if state is GrantState.REFUSED:
+        return f"the service refused it on {used.refused_at}; {remedy}"
+    if state is GrantState.UNREFRESHED:
+        return f"{credential.metadata[FAILED]}; {remedy}"
+    return ""
+
+
 def _state(credential: Credential, used: _Use) -> GrantState:
+    from engine.run.refresh import FAILED, TOKEN
+
+    if FAILED in credential.metadata:
+        return GrantState.UNREFRESHED
     left = _moment(credential.expires_at) - datetime.now(UTC) if credential.expires_at else _EXPIRING * 2
+    if TOKEN in credential.metadata:
+        left = _EXPIRING * 2  # whoever uses it refreshes it first
     if left <= timedelta(0):
         return GrantState.EXPIRED
     if used.refused_at and _moment(used.refused_at) >= _moment(credential.created_at):

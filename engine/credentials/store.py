@@ -8,8 +8,11 @@ the file is named after.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import stat
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from engine.credentials.credential import Credential, decode, encode
@@ -88,6 +91,31 @@ class CredentialStore:
         except OSError as error:
             raise HomeError(f"{self._path(provider)}: {error.strerror}") from error
         return found.st_ino, found.st_mtime_ns, found.st_size
+
+    @contextlib.contextmanager
+    def lock(self, provider: str, timeout: float = 60.0) -> Iterator[None]:
+        """Held by one process at a time, for what begins with `get` and ends with `put`. Blocking.
+
+        Raises CredentialError after `timeout` seconds.
+        """
+        path = self._path(provider)
+        fd = self._home.open_private(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT)
+        try:
+            deadline = time.monotonic() + timeout
+            while True:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise CredentialError(
+                            f"another Moat is still renewing the credential of {provider}",
+                            remedy="Wait for it, or end it.",
+                        ) from None
+                    time.sleep(0.02)
+            yield
+        finally:
+            os.close(fd)
 
     def stored(self) -> list[str]:
         """The providers that have a file, sorted. Opens none."""

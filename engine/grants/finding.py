@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from engine.errors import GrantError
+from engine.events import timestamp
 from engine.grants import npm
 from engine.grants.table import Provider, Source
 from engine.grants.tokens import check_token
@@ -19,10 +21,14 @@ _COMMAND_TIMEOUT = 10.0  # seconds
 
 
 class FoundToken(msgspec.Struct, frozen=True):
-    """source: for people, e.g. `GITHUB_TOKEN` or `gh auth token`."""
+    """source: for people, e.g. `GITHUB_TOKEN` or `gh auth token`. refresh_token, expires_at (RFC 3339 UTC):
+    where the source has them.
+    """
 
     value: str
     source: str
+    refresh_token: str = ""
+    expires_at: str = ""
 
     def __repr__(self) -> str:
         return f"FoundToken(value='[REDACTED]', source={self.source!r})"
@@ -48,30 +54,55 @@ def find_token(
         found = npm.find(environ)
         return FoundToken(*found) if found else None
     for source in provider.sources:
+        document = _document(source, environ) if source.file and files else None
         if source.file:
-            text = _in_file(source, environ) if files else ""
+            text = _text(document, source.field)
         else:
             text = environ.get(source.env, "") if source.env else _printed(source, environ, timeout)
         if not text.strip():
             continue
         try:
-            return FoundToken(check_token(text), str(source))
+            refresh = _text(document, source.refresh) if source.refresh else ""
+            expires = _moment(_at(document, source.expires)) if source.expires else ""
+            refresh = check_token(refresh) if refresh.strip() else ""
+            return FoundToken(check_token(text), str(source), refresh, expires)
         except GrantError as error:
             raise GrantError(f"{source}: {error.what}", remedy=error.remedy) from None
     return None
 
 
-def _in_file(source: Source, environ: Mapping[str, str]) -> str:
-    """What the JSON of the file has there, "" when there is no such file or value."""
+def _document(source: Source, environ: Mapping[str, str]) -> object:
+    """The JSON of the file, None when there is none."""
     name = source.file
     path = Path(environ.get("HOME") or Path.home()) / name[2:] if name.startswith("~/") else Path(name)
     try:
-        found: object = msgspec.json.decode(path.read_bytes()[:_LARGEST_FILE])
+        return msgspec.json.decode(path.read_bytes()[:_LARGEST_FILE])
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        return ""
-    for part in source.field.split("."):
-        found = found.get(part) if isinstance(found, dict) else None
+        return None
+
+
+def _at(document: object, path: str) -> object:
+    for part in path.split("."):
+        document = document.get(part) if isinstance(document, dict) else None
+    return document
+
+
+def _text(document: object, path: str) -> str:
+    found = _at(document, path)
     return found if isinstance(found, str) else ""
+
+
+def _moment(found: object) -> str:
+    """Milliseconds since 1970 or RFC 3339 as our own timestamp, "" for what is neither."""
+    try:
+        if isinstance(found, str):
+            moment = datetime.fromisoformat(found)
+            return timestamp(moment) if moment.tzinfo else ""
+        if isinstance(found, int | float) and not isinstance(found, bool):
+            return timestamp(datetime.fromtimestamp(found / 1000, UTC))
+    except (ValueError, OverflowError, OSError):
+        pass
+    return ""
 
 
 def _printed(source: Source, environ: Mapping[str, str], timeout: float) -> str:

@@ -51,20 +51,26 @@ class HostRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One place on the host where a value is looked for: a variable, a command that prints it, or a file
-    (`~/` is the person's home) whose JSON has it at the dotted path `field`.
+    (`~/` is the person's home) whose JSON has it at the dotted path `field`; with an OAuth refresh token at
+    `refresh`, and when the value expires at `expires` (milliseconds since 1970, or RFC 3339).
     """
 
     env: str = ""
     command: tuple[str, ...] = ()
     file: str = ""
     field: str = ""
+    refresh: str = ""
+    expires: str = ""
 
     def __str__(self) -> str:
         return self.env or self.file or " ".join(self.command)
 
 
 class Validation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A request that shows whether the service takes a value. account: dotted path in its JSON answer."""
+    """A request that shows whether the service takes a value. account: dotted path in its JSON answer.
+
+    refused: statuses that mean "not this credential"; unknown: those that mean "no such request here".
+    """
 
     url: str
     method: str = "GET"
@@ -72,11 +78,21 @@ class Validation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body: str = ""
     account: str = ""
     refused: tuple[int, ...] = (401, 403)
+    unknown: tuple[int, ...] = ()
+
+
+class Refresh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where OAuth access tokens are refreshed (RFC 6749 §6). body: `form`, as it says there, or `json`."""
+
+    url: str
+    client_id: str = ""
+    body: str = "form"
 
 
 class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """env: variable -> placeholder that the container gets.
 
+    refresh: how a value that was found with a refresh token is renewed before it expires.
     setup: a command that makes a value, for the person's own terminal.
     scopes: name -> what `PROVIDER:NAME` lets through. limits: of every grant of it.
     shares: built-in providers whose hosts a person's own one covers too, on purpose.
@@ -89,6 +105,7 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sources: tuple[Source, ...] = ()
     setup: tuple[str, ...] = ()
     validation: Validation | None = None
+    refresh: Refresh | None = None
     scopes: dict[str, Scope] = {}
     limits: Limits = Limits()
     shares: tuple[str, ...] = ()
@@ -164,6 +181,10 @@ def flaw(name: str, row: Provider) -> Flaw | None:
             return Flaw(f"sources[{index}]", "expected env to be a variable's name")
         if bool(source.file) != bool(source.field):
             return Flaw(f"sources[{index}]", "expected file and field together")
+        if (source.refresh or source.expires) and not (source.file and row.refresh):
+            return Flaw(f"sources[{index}]", "expected refresh and expires beside a file, and refresh: below")
+    if row.refresh and (text := _refresh_flaw(row.refresh)):
+        return Flaw("refresh", text)
     if row.validation and not rule_for(row, row.validation.url):
         return Flaw(
             "validation", "expected the validation request to go to a host and port of the grant over https"
@@ -191,6 +212,26 @@ def _limit_flaw(row: Provider) -> Flaw | None:
             except UsageError as error:
                 return Flaw(where, error.what)
     return None
+
+
+def _refresh_flaw(refresh: Refresh) -> str:
+    try:
+        parts = urlsplit(refresh.url)
+        plain = str(parse_host_pattern(parts.hostname or "")) == parts.hostname and "*" not in refresh.url
+        port = parts.port
+    except (ValueError, UsageError):
+        plain, port = False, None
+    if (
+        not plain
+        or parts.scheme != "https"
+        or "@" in parts.netloc
+        or port == 0
+        or not _PLAIN.fullmatch(refresh.url)
+    ):
+        return "expected the url of a token endpoint over https"
+    if refresh.body not in ("form", "json"):
+        return "expected body to be form or json"
+    return ""
 
 
 def _host_flaw(rule: HostRule) -> str:

@@ -16,6 +16,7 @@ from engine.grants import Provider, Providers, npm, render_header
 from engine.proxy import HostRule, Injection
 from engine.run.decoys import Planted
 from engine.run.environment import CA_BUNDLE
+from engine.run.refresh import Router, refresh_if_due, straight
 from engine.run.renewal import Opened, Renewal
 from engine.run.ssh_delivery import SshAccess
 from engine.runtimes import PlacedFile
@@ -33,12 +34,14 @@ class Granted:
         secrets: Resolved | None = None,
         renewal: Renewal | None = None,
         files: tuple[PlacedFile, ...] = (),
+        troubles: tuple[str, ...] = (),
     ) -> None:
         self.injections = injections
         self.expired = expired
         self.secrets = secrets or Resolved({}, {})
         self.renewal = renewal
         self.files = files
+        self.troubles = troubles
         self.ssh: SshAccess | None = None
         self.aws: AwsRole | None = None
         self.decoys = Planted()
@@ -57,14 +60,18 @@ class Granted:
         return f"Granted({', '.join(injection.grant for injection in self.injections)})"
 
 
-def open_grants(store: CredentialStore, names: Iterable[str], known: Providers) -> Granted:
-    """Load each grant of `names`, spelled as engine.config.grant_limits does.
+def open_grants(
+    store: CredentialStore, names: Iterable[str], known: Providers, router: Router = straight
+) -> Granted:
+    """Load each grant of `names`, spelled as engine.config.grant_limits does; what is about to expire and can
+    be refreshed is so first. Blocking.
 
     Raises UsageError, what `known` raises, CredentialMissing, or what the store raises.
     """
     providers: list[Provider] = []
     injections: list[Injection] = []
     stale: list[str] = []
+    troubles: list[str] = []
     opened: list[Opened] = []
     for name in names:
         wish = parse_grant(name)
@@ -75,6 +82,8 @@ def open_grants(store: CredentialStore, names: Iterable[str], known: Providers) 
                 f"there is no credential for the grant {item.name!r}" + _in_profile(store.profile),
                 remedy=f"Store one first: moat grant {item.name}" + _profile_flag(store.profile),
             )
+        if trouble := refresh_if_due(store, item, router):
+            troubles.append(trouble)
         stamp = store.stamp(item.name)
         credential = store.get(item.name)
         opened.append(Opened(item, wish, stamp, credential))
@@ -87,8 +96,14 @@ def open_grants(store: CredentialStore, names: Iterable[str], known: Providers) 
         for each in opened
         if each.item.name == npm.NAME
     ]
-    renewal = Renewal(store, opened, injection)
-    return Granted(tuple(providers), tuple(injections), tuple(stale), renewal=renewal, files=tuple(files))
+    return Granted(
+        tuple(providers),
+        tuple(injections),
+        tuple(stale),
+        renewal=Renewal(store, opened, injection, router),
+        files=tuple(files),
+        troubles=tuple(troubles),
+    )
 
 
 def _check_scope(item: Provider, wish: GrantWish) -> None:

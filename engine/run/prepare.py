@@ -17,6 +17,7 @@ from engine.run.approval import approve
 from engine.run.aws_access import open_role
 from engine.run.decoys import make_decoys
 from engine.run.injections import Granted, open_grants
+from engine.run.refresh import router
 from engine.run.request import RunRequest
 from engine.run.signing import begin_run, load_signer
 from engine.run.spec import RunSpec, settle
@@ -42,7 +43,7 @@ async def prepare(
     roles = tuple(name for name in spec.grants if parse_grant(name).provider == AWS)
     others = tuple(name for name in spec.grants if name not in (*ssh, *roles))
     store = CredentialStore(home, spec.profile, keys)
-    granted = await asyncio.to_thread(open_grants, store, others, load_providers(home))
+    granted = await asyncio.to_thread(open_grants, store, others, load_providers(home), router(spec))
     await asyncio.to_thread(load_signer, home, keys)  # a key that cannot be had is said before the run exists
     granted.aws = await asyncio.to_thread(open_role, store, roles) if roles else None
     granted.ssh = await open_ssh(home, spec.profile, ssh) if ssh else None
@@ -62,6 +63,7 @@ async def prepare(
     for line in (
         keys.notice,
         _given_by_config(unasked),
+        *granted.troubles,
         *_expiry_notices(granted),
         _unmasked(granted.secrets),
         _unwatched(spec),

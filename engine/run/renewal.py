@@ -1,7 +1,8 @@
 """A run's credentials kept those of the store: what a person grants again counts from then on.
 
-Two things are looked at off the requests' path: whether a credential's file has changed, every LOOK_EVERY
-seconds; and what the command or file that gave it (`gh auth token`) says now, every REREAD_EVERY. A new
+Three things are looked at off the requests' path: whether a credential's file has changed, and whether its
+OAuth token is about to expire, every LOOK_EVERY seconds; and what the command or file that gave it (`gh auth
+token`) says now, every REREAD_EVERY. A new
 value goes into the store, so that other runs have it too, and from there into the proxy. A credential
 that was revoked stays with the run until its end, as is promised where it is revoked.
 """
@@ -17,9 +18,9 @@ import msgspec
 from engine.config import GrantWish
 from engine.credentials import Credential, CredentialStore
 from engine.errors import MoatError
-from engine.events import timestamp
 from engine.grants import Provider, find_token
 from engine.proxy import Injection
+from engine.run.refresh import Router, is_due, is_later, refreshed, straight, with_refresh
 
 LOOK_EVERY = 2.0  # seconds
 REREAD_EVERY = 30 * 60.0  # seconds
@@ -47,8 +48,10 @@ class Renewal:
         store: CredentialStore,
         opened: list[Opened],
         build: Callable[[Provider, Credential, GrantWish], Injection],
+        router: Router = straight,
     ) -> None:
         self._store = store
+        self._router = router
         self._opened = opened
         self._build = build
         self._said: set[str] = set()
@@ -82,14 +85,15 @@ class Renewal:
         """The grant with its new value; None when nothing is new. Blocking."""
         if again:
             self._reread(each)
+        if is_due(each.item, each.credential):
+            refreshed(self._store, each.item, self._router)
         stamp = self._store.stamp(each.item.name)
         if stamp is None or stamp == each.stamp:
             return None
         each.stamp = stamp  # also of a file that cannot be opened: it is tried again when it changes
         credential = self._store.get(each.item.name)
-        if credential.token == each.credential.token:
-            return None
-        injection = self._build(each.item, credential, each.wish)
+        changed = credential.token != each.credential.token
+        injection = self._build(each.item, credential, each.wish) if changed else None
         each.credential = credential
         return injection
 
@@ -104,9 +108,13 @@ class Renewal:
         found = find_token(msgspec.structs.replace(each.item, sources=(source,)), os.environ)
         if found is None or found.value == each.credential.token:
             return
-        stored = self._store.get(each.item.name)
-        if _source(stored) == _source(each.credential):  # else a person has granted another one meanwhile
-            self._store.put(msgspec.structs.replace(stored, token=found.value, created_at=timestamp()))
+        with self._store.lock(each.item.name):
+            stored = self._store.get(each.item.name)
+            ours = _source(stored) == _source(
+                each.credential
+            )  # else a person has granted another one meanwhile
+            if ours and is_later(found, stored):
+                self._store.put(with_refresh(stored, found))
 
 
 def _source(credential: Credential) -> str:

@@ -20,6 +20,7 @@ _STATES = {
     "expiring": ("! expiring", "warn"),
     "expired": ("✗ expired", "bad"),
     "refused": ("✗ refused", "bad"),
+    "unrefreshed": ("✗ unrefreshed", "bad"),
     "unreadable": ("✗ unreadable", "bad"),
 }
 

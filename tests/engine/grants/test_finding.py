@@ -103,8 +103,14 @@ def test_what_claude_code_keeps_is_the_last_to_be_looked_at(tmp_path):
     for text in ("", "[", "[1]", '{"claudeAiOauth": 1}', '{"claudeAiOauth": {"accessToken": 1}}'):
         file.write_text(text)
         assert find_token(claude, env) is None
-    file.write_text('{"claudeAiOauth": {"accessToken": "sk-ant-oat01-x", "refreshToken": "r"}}')
-    assert find_token(claude, env) == FoundToken("sk-ant-oat01-x", "~/.claude/.credentials.json")
+    kept = '"accessToken": "sk-ant-oat01-x", "refreshToken": "sk-ant-ort01-y"'
+    for ends in ("", ', "expiresAt": "soon"', ', "expiresAt": 1e300', ', "expiresAt": true'):
+        file.write_text(f'{{"claudeAiOauth": {{{kept}{ends}}}}}')
+        found = find_token(claude, env)
+        assert found == FoundToken("sk-ant-oat01-x", "~/.claude/.credentials.json", "sk-ant-ort01-y")
+        assert "ort01" not in repr(found)
+    file.write_text(f'{{"claudeAiOauth": {{{kept}, "expiresAt": 1800000000000}}}}')
+    assert find_token(claude, env).expires_at == "2027-01-15T08:00:00Z"
     assert find_token(claude, env, files=False) is None
     env["CLAUDE_CODE_OAUTH_TOKEN"] = "mine"
     assert find_token(claude, env) == FoundToken("mine", "CLAUDE_CODE_OAUTH_TOKEN")
