@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from e2e.conftest import CANARY
+from support.connect_relay import connect_relay
 
 pytestmark = pytest.mark.docker
 
@@ -22,8 +23,11 @@ def test_the_registrys_token_goes_to_the_registry(moat, workspace, github, tmp_p
         f"registry=https://api.github.com/\n//api.github.com/:_authToken={CANARY}\n"
     )
     (workspace / ".npmrc").write_text("registry=https://evil.test/\n//evil.test/:_authToken=x\n")
-    done = moat("grant", "npm", HOME=str(person))
+    with connect_relay(github.upstream.port) as relay:
+        near = {"HOME": str(person), "HTTPS_PROXY": relay, "SSL_CERT_FILE": str(github.ca_file)}
+        done = moat("grant", "npm", **near)
     assert b"taken from ~/.npmrc" in done.stdout
+    assert github.seen("/-/whoami")[-1].all("authorization") == [f"Bearer {CANARY}"]
     assert moat.json("grant", "show", "npm")["hosts"] == ["api.github.com"]
     done = moat(
         "--no-ui", "run", "-n", "npm", "-g", "npm", *github.flags(), workspace, "--no-sandbox", "--",

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from engine.errors import GrantError
-from engine.grants import HostRule, Provider, Validation, builtin_providers, validate
+from engine.grants import HostRule, Provider, Validation, builtin_providers, npm, validate
 
 CANARY = "canary-a11d-secret-value"
 
@@ -186,6 +186,39 @@ async def test_an_unusable_token_is_not_sent(service: Service) -> None:
 
 async def test_a_provider_without_a_request_takes_any_token() -> None:
     assert await validate(builtin_providers()["claude"], CANARY) == ""
+
+
+def kept_for(service: Service, path: str = "/api/npm/") -> str:
+    return npm.encode([npm.Registry("localhost", CANARY, port=service.server_address[1], path=path)])
+
+
+async def test_an_npm_token_is_shown_to_its_own_registry(service: Service) -> None:
+    service.answer = (200, {}, b'{"username": "octo"}')
+    assert await validate(npm.NPM, kept_for(service)) == "octo"
+    ((method, path, headers, _),) = service.seen
+    assert (method, path) == ("GET", "/api/npm/-/whoami")
+    assert headers["authorization"] == f"Bearer {CANARY}"
+
+
+async def test_an_npm_token_alone_is_for_the_registry_that_npm_uses(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".npmrc").write_text(f"registry=https://localhost:{service.server_address[1]}/\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert await validate(npm.NPM, CANARY) == ""
+    assert [path for _, path, _, _ in service.seen] == ["/-/whoami"]
+
+
+async def test_a_registry_that_refuses_is_named_and_one_that_has_no_such_request_is_no_verdict(
+    service: Service,
+) -> None:
+    service.answer = (401, {}, b"")
+    error = await _refused(npm.NPM, kept_for(service))
+    assert "The npm registry localhost refused the credential for npm" in error.what
+    service.answer = (404, {}, b"")
+    assert await validate(npm.NPM, kept_for(service)) == ""
+    service.answer = (500, {}, b"")
+    assert "answered 500" in (await _refused(npm.NPM, kept_for(service))).what
 
 
 async def test_the_hosts_proxy_is_asked_for_a_tunnel(
