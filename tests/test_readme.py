@@ -30,6 +30,18 @@ def test_the_grants_table_is_the_provider_table():
     assert written == grants_table()
 
 
+def test_every_grant_that_can_be_given_is_in_a_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MOAT_HOME", str(tmp_path))
+    assert cli.main(["grant", "providers"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    reference = README.partition("### Grants")[2].partition("\n### ")[0]
+    assert sorted(listed) == sorted(
+        set(re.findall(r"^\| ([a-z-]+(?::HOST)?) \|.*`", reference, re.MULTILINE))
+    )
+    untried = [name for name, provider in sorted(builtin_providers().items()) if provider.validation is None]
+    assert f"that tries them are {', '.join(untried[:-1])} and {untried[-1]}." in reference
+
+
 def command(name: str) -> click.Command:
     context = click.Context(cli.moat)
     found = cli.moat.get_command(context, name)

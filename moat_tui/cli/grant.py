@@ -125,7 +125,7 @@ def providers(said: Invocation, as_json: bool) -> int:
 
     Your own are the files ~/.moat/providers/*.yaml; one with a mistake is named and left out.
     """
-    table = engine.list_providers(said.home)
+    table = sorted([*engine.list_providers(said.home), _SSH], key=lambda provider: provider.name)
     for problem in engine.provider_problems(said.home):
         say(f"left out: {problem}")
     if as_json:
@@ -137,9 +137,16 @@ def providers(said: Invocation, as_json: bool) -> int:
     return OK
 
 
+# What its own command gives, for each host; the table has no row for it.
+_SSH = engine.ProviderInfo(
+    "ssh:HOST", "SSH logins", ("HOST",), "", ("ssh-agent",), {"SSH_AUTH_SOCK": "/run/moat/ssh/agent.sock"}
+)
+
+
 def _provider_row(provider: engine.ProviderInfo) -> tuple[str, ...]:
     origin = "providers/" + provider.origin.rpartition("/")[2] if provider.origin else "built in"
-    sources, hosts = ", ".join(provider.sources) or "-", ", ".join(provider.hosts)
+    sources = ", ".join(provider.sources) or "-"
+    hosts = ", ".join(provider.hosts) or "those of your .npmrc"
     return provider.name, origin, sources, hosts, provider.title
 
 
