@@ -30,7 +30,7 @@ def list_providers(home: Home) -> list[ProviderInfo]:
     """What can be granted, by name: built in, and the person's own."""
     from engine.grants import load_providers
 
-    aws = ProviderInfo(AWS, "AWS role", ("*.amazonaws.com",), "", ("--role ARN",))
+    aws = ProviderInfo(AWS, "AWS role", ("*.amazonaws.com",), "")
     table = [aws, *(_provider_info(item) for item in load_providers(home).rows.values())]
     return sorted(table, key=lambda item: item.name)
 

@@ -1,7 +1,7 @@
 """One request of the host's own to a service, with a credential: over verified TLS, to one place.
 
 Redirects are not followed, for a credential would go along. The host's proxy settings (`HTTPS_PROXY`) are
-honoured. No exception that leaves here holds anything of the request.
+honoured, unless the route says otherwise. No exception that leaves here holds anything of the request.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ def ask(
         if route.address:
             handlers += [urllib.request.ProxyHandler({}), _Detour(context, route.address)]
         else:
+            if route.proxy is not None:
+                handlers.append(urllib.request.ProxyHandler({"https": route.proxy} if route.proxy else {}))
             handlers.append(urllib.request.HTTPSHandler(context=context))
         with urllib.request.build_opener(*handlers).open(sent, timeout=timeout) as answer:
             return answer.status, answer.read(_LARGEST_ANSWER)

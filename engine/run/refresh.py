@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -22,11 +22,14 @@ from engine.grants import FoundToken, Provider, find_token
 from engine.grants.route import Route
 
 if TYPE_CHECKING:
+    from engine.proxy.upstream_proxy import UpstreamProxy
     from engine.run.spec import RunSpec
 
 AHEAD = timedelta(minutes=5)
-AGAIN = timedelta(minutes=1)  # after an attempt that failed for the time being
-TOKEN, FAILED, FAILED_AT, REFUSED = "refresh_token", "refresh_failed", "refresh_failed_at", "refresh_refused"
+AGAIN = timedelta(minutes=1)  # after an attempt that failed for the time being, or a token for minutes
+# In a credential's metadata; all begin alike, and go together when another value comes.
+TOKEN, REFRESHED_AT = "refresh_token", "refresh_done_at"
+FAILED, FAILED_AT, REFUSED = "refresh_failed", "refresh_failed_at", "refresh_refused"
 
 type Router = Callable[[str, int], Route]  # host, port
 
@@ -38,9 +41,17 @@ def router(spec: RunSpec) -> Router:
         for entry in spec.connect_to:
             if entry.host in ("", host) and entry.port in (0, port):
                 return Route((entry.address or host, entry.to_port or port), spec.upstream_ca)
-        return Route(None, spec.upstream_ca)
+        return Route(None, spec.upstream_ca, _proxy_for(spec.upstream_proxy, host, port))
 
     return route
+
+
+def _proxy_for(proxy: UpstreamProxy | None, host: str, port: int) -> str:
+    if proxy is None or not proxy.takes(host, port):
+        return ""
+    user, colon, password = proxy.credentials.partition(":")
+    said = f"{quote(user, safe='')}{colon}{quote(password, safe='')}@" if proxy.credentials else ""
+    return f"http://{said}{f'[{proxy.host}]' if ':' in proxy.host else proxy.host}:{proxy.port}"
 
 
 def straight(host: str, port: int) -> Route:
@@ -62,7 +73,8 @@ def is_due(item: Provider, credential: Credential, now: datetime | None = None) 
     known = credential.metadata
     if item.refresh is None or TOKEN not in known or REFUSED in known or not credential.expires_at:
         return False
-    if FAILED_AT in known and now - datetime.fromisoformat(known[FAILED_AT]) < AGAIN:
+    last = known.get(FAILED_AT) or known.get(REFRESHED_AT)
+    if last and now - datetime.fromisoformat(last) < AGAIN:
         return False
     return datetime.fromisoformat(credential.expires_at) - now <= AHEAD
 
@@ -98,6 +110,7 @@ def refreshed(store: CredentialStore, item: Provider, router: Router) -> Credent
         ends = timestamp(datetime.now(UTC) + timedelta(seconds=new.lifetime)) if new.lifetime else ""
         renewed = with_refresh(credential, FoundToken(new.token, "", new.refresh_token or used, ends))
         if not _is_replaced(store, item, used):
+            renewed.metadata[REFRESHED_AT] = timestamp()
             store.put(renewed)
             return renewed
         return store.get(item.name)

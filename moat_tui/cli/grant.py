@@ -145,7 +145,7 @@ _SSH = engine.ProviderInfo(
 
 def _provider_row(provider: engine.ProviderInfo) -> tuple[str, ...]:
     origin = "providers/" + provider.origin.rpartition("/")[2] if provider.origin else "built in"
-    sources = ", ".join(provider.sources) or "-"
+    sources = ", ".join(provider.sources) or ("--role ARN" if provider.name == "aws" else "-")
     hosts = ", ".join(provider.hosts) or "those of your .npmrc"
     return provider.name, origin, sources, hosts, provider.title
 

@@ -6,8 +6,10 @@ import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
+from support.connect_relay import connect_relay
 from support.token_endpoint import token_endpoint
 
 from engine.credentials import CredentialStore
@@ -17,6 +19,8 @@ from engine.granting import list_grants, revoke_grant, save_grant
 from engine.grants import load_providers, refreshing
 from engine.grants.route import Route
 from engine.home import Home
+from engine.proxy import parse_connect_to
+from engine.proxy.upstream_proxy import UpstreamProxy
 from engine.run import refresh, renewal
 from engine.run.injections import open_grants
 from engine.run.refresh import refreshed
@@ -117,7 +121,16 @@ def test_two_runs_that_refresh_at_once_ask_once(person):
     assert len(person.service.asked) == 1
 
 
-async def test_a_live_run_uses_the_new_value_from_then_on_and_every_later_one(person):
+def test_a_token_for_minutes_is_not_asked_for_all_the_time(person):
+    person.grants()
+    person.service.lifetime = 60
+    for _ in range(3):
+        person.open()
+    assert len(person.service.asked) == 1
+
+
+async def test_a_live_run_uses_the_new_value_from_then_on_and_every_later_one(person, monkeypatch):
+    monkeypatch.setattr(refresh, "AGAIN", timedelta(seconds=0.2))
     person.grants(hours=1)
     granted, values, notices = person.open(), asyncio.Queue(), asyncio.Queue()
     person.grants(minutes=2)  # the same value: it only turns out to end sooner
@@ -219,6 +232,24 @@ def test_the_new_pair_is_on_the_disk_before_it_is_used(person, monkeypatch):
     token = refreshed(person.store, person.claude, person.route).token
     assert order == ["put"]
     assert CredentialStore(person.home).get("claude").token == token
+
+
+def test_it_goes_by_the_way_of_the_runs_own_requests(person):
+    """--connect-to first, then the network's proxy, which is shown its password; and the CA goes along."""
+    ca = person.service.ca_file
+    proxy = UpstreamProxy("127.0.0.1", 3128, "me:p@ss/word", no_proxy="near.test")
+    detour = parse_connect_to(f"{HOST}:443:127.0.0.1:{person.service.port}")
+    spec = SimpleNamespace(connect_to=(detour,), upstream_ca=ca, upstream_proxy=proxy)
+    route = refresh.router(spec)
+    assert route(HOST, 443) == Route(("127.0.0.1", person.service.port), ca)
+    assert route("login.test", 443) == Route(None, ca, "http://me:p%40ss%2Fword@127.0.0.1:3128")
+    assert route("near.test", 443) == Route(None, ca, "")
+    assert "p%40ss" not in repr(route("login.test", 443))
+    with connect_relay(person.service.port) as relay:
+        seen = UpstreamProxy("127.0.0.1", int(relay.rpartition(":")[2]))
+        spec = SimpleNamespace(connect_to=(), upstream_ca=ca, upstream_proxy=seen)
+        person.grants()
+        assert refreshed(person.store, person.claude, refresh.router(spec)).token == person.service.token
 
 
 OWN = """
