@@ -171,7 +171,7 @@ class GrantState(StrEnum):
     EXPIRING = "expiring"  # within seven days
     EXPIRED = "expired"
     REFUSED = "refused"  # the service did not take it when a run last used it
-    UNREFRESHED = "unrefreshed"  # its OAuth token could not be refreshed
+    STALE = "stale"  # its OAuth token could not be refreshed
     UNREADABLE = "unreadable"
 
 

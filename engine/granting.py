@@ -271,13 +271,14 @@ def _ssh_grants(home: Home, profile: str, uses: dict[tuple[str, str], _Use]) -> 
 
 
 def _problem(state: GrantState, credential: Credential, used: _Use) -> str:
-    from engine.run.refresh import FAILED
+    from engine.run.refresh import FAILED, REFUSED
 
     remedy = f"replace it: moat grant {credential.provider}"
     if state is GrantState.REFUSED:
         return f"the service refused it on {used.refused_at}; {remedy}"
-    if state is GrantState.UNREFRESHED:
-        return f"{credential.metadata[FAILED]}; {remedy}"
+    if state is GrantState.STALE:
+        again = "" if REFUSED in credential.metadata else "runs try again, or "
+        return f"{credential.metadata[FAILED]}; {again}{remedy}"
     return ""
 
 
@@ -285,7 +286,7 @@ def _state(credential: Credential, used: _Use) -> GrantState:
     from engine.run.refresh import FAILED, TOKEN
 
     if FAILED in credential.metadata:
-        return GrantState.UNREFRESHED
+        return GrantState.STALE
     left = _moment(credential.expires_at) - datetime.now(UTC) if credential.expires_at else _EXPIRING * 2
     if TOKEN in credential.metadata:
         left = _EXPIRING * 2  # whoever uses it refreshes it first

@@ -58,15 +58,17 @@ def refresh(provider: Provider, refresh_token: str, route: Route | None = None) 
             request.url, {"Content-Type": kind}, timeout=TIMEOUT, method="POST", body=body, route=route
         )
     except Unreachable as error:
-        raise GrantError(f"{provider.title}'s token endpoint cannot be reached", detail=str(error)) from None
+        raise GrantError(
+            f"the token endpoint of {provider.name} cannot be reached", detail=str(error)
+        ) from None
     if status in _REFUSED:
         raise RefreshRefused(f"{provider.title} refused to refresh the token (status {status})")
     if not 200 <= status < 300:
-        raise GrantError(f"{provider.title}'s token endpoint answered {status}")
+        raise GrantError(f"the token endpoint of {provider.name} answered {status}")
     try:
         found = msgspec.json.decode(answer, type=_Answer)
         token, another = check_token(found.access_token), check_token(found.refresh_token or refresh_token)
     except (msgspec.MsgspecError, UnicodeDecodeError, GrantError):
-        raise GrantError(f"{provider.title}'s token endpoint answered without a usable token") from None
+        raise GrantError(f"the token endpoint of {provider.name} answered without a usable token") from None
     lifetime = int(found.expires_in) if found.expires_in and 0 < found.expires_in < 1e10 else 0
     return Refreshed(token, "" if another == refresh_token else another, lifetime)

@@ -20,7 +20,7 @@ _STATES = {
     "expiring": ("! expiring", "warn"),
     "expired": ("✗ expired", "bad"),
     "refused": ("✗ refused", "bad"),
-    "unrefreshed": ("✗ unrefreshed", "bad"),
+    "stale": ("✗ stale", "bad"),
     "unreadable": ("✗ unreadable", "bad"),
 }
 

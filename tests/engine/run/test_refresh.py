@@ -150,7 +150,7 @@ async def test_a_live_run_uses_the_new_value_from_then_on_and_every_later_one(pe
     assert "the run keeps the credential of claude that it has" in notice
     assert "503" in notice
     assert notices.empty()
-    assert person.grant.state is GrantState.UNREFRESHED
+    assert person.grant.state is GrantState.STALE
     assert person.store.get("claude").token == "sk-ant-oat01-canary-access-2"
 
 
@@ -180,7 +180,7 @@ def test_a_refresh_that_fails_is_a_state_with_a_remedy(person, monkeypatch, stat
     (trouble,) = granted.troubles
     assert "could not be refreshed" in trouble
     assert "moat grant claude" in trouble
-    assert person.grant.state is GrantState.UNREFRESHED
+    assert person.grant.state is GrantState.STALE
     assert f"{status}" in person.grant.problem
     assert "moat grant claude" in person.grant.problem
     assert "canary" not in trouble + person.grant.problem
@@ -199,7 +199,7 @@ def test_an_endpoint_that_is_away_is_said_and_tried_again(person):
     person.route = lambda host, port: Route(("127.0.0.1", 1))
     with pytest.raises(GrantError, match="cannot be reached"):
         refreshed(person.store, person.claude, person.route)
-    assert person.grant.state is GrantState.UNREFRESHED
+    assert person.grant.state is GrantState.STALE
 
 
 @pytest.mark.parametrize("deed", ["regrant", "revoke"])

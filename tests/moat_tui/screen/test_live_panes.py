@@ -194,6 +194,7 @@ async def test_grants_show_state_source_and_last_use(screen, home, face):
         ),
         GrantInfo("openai", state=GrantState.EXPIRING, expires_at=ago(days=-4)),
         GrantInfo("sentry", state=GrantState.EXPIRED, expires_at=ago(days=4)),
+        GrantInfo("claude", state=GrantState.STALE, problem="it was refused"),
         GrantInfo("vercel", profile="work", state=GrantState.UNREADABLE, problem="flipped"),
     ]
     async with screen((200, 60)) as pilot:
@@ -204,6 +205,7 @@ async def test_grants_show_state_source_and_last_use(screen, home, face):
             "2h review",
             "! 4d left",
             "✗ expired",
+            "✗ stale",
             "✗ unreadable",
             "never",
         ):
