@@ -15,7 +15,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from engine.audit.lock import no_writer
@@ -33,25 +33,34 @@ class Unusable(AuditError):
     """The file is not a complete audit log; `what` says in which way."""
 
 
-def read_log[T](path: Path, work: Callable[[sqlite3.Connection, bool], T]) -> T:
+class KeepsChanging(Unusable):
+    """Somebody writes to it, again and again, while it is read."""
+
+
+def read_log[T](
+    path: Path,
+    work: Callable[[sqlite3.Connection, bool], T],
+    *,
+    tables: Sequence[str] = TABLES,
+) -> T:
     """`work(connection, live)` on one consistent view of the log. Blocking.
 
     Raises Unusable when there is no file, no database, or not all of its tables; sqlite3.Error from
     `work` passes through. Work is done again when the log went from one case to another meanwhile.
     """
     for attempt in range(ATTEMPTS):
-        before = _fingerprint(path)
+        before = fingerprint(path)
         try:
             with _opened(path) as (connection, live):
-                _check_tables(connection)
+                _check_tables(connection, tables)
                 result = work(connection, live)
         except (sqlite3.Error, Unusable, OSError):
-            if attempt + 1 < ATTEMPTS and (_fingerprint(path) != before or _being_made(path)):
+            if attempt + 1 < ATTEMPTS and (fingerprint(path) != before or _being_made(path)):
                 continue
             raise
-        if live or _fingerprint(path) == before:
+        if live or fingerprint(path) == before:
             return result
-    raise Unusable(f"{path.name} keeps changing while it is read")
+    raise KeepsChanging(f"{path.name} keeps changing while it is read")
 
 
 def _being_made(path: Path) -> bool:
@@ -67,7 +76,7 @@ def _being_made(path: Path) -> bool:
 def _opened(path: Path) -> Iterator[tuple[sqlite3.Connection, bool]]:
     if not path.is_file():
         raise Unusable(f"{path.name} is missing")
-    if not _size(_wal(path)):
+    if not _size(wal(path)):
         if not _size(path):
             raise Unusable(f"{path.name} is empty")
         with no_writer(path) as unwritten, _connected(path, "mode=ro&immutable=1") as connection:
@@ -81,7 +90,7 @@ def _opened(path: Path) -> Iterator[tuple[sqlite3.Connection, bool]]:
         copy = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="moat-audit-"))) / path.name
         shutil.copyfile(path, copy)
         with contextlib.suppress(FileNotFoundError):
-            shutil.copyfile(_wal(path), _wal(copy))
+            shutil.copyfile(wal(path), wal(copy))
         alone.close()  # the copy is whole: a writer need not wait any longer
         yield stack.enter_context(_connected(copy, "mode=rw")), False
 
@@ -100,12 +109,12 @@ def _connected(path: Path, options: str) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-def _check_tables(connection: sqlite3.Connection) -> None:
-    """All four are there and are tables: a view could show a verifier one thing and a reader another."""
+def _check_tables(connection: sqlite3.Connection, tables: Sequence[str]) -> None:
+    """All of them are there and are tables: a view could show a verifier one thing and a reader another."""
     found = dict(
         connection.execute("SELECT name, type || ' ' || substr(coalesce(sql, ''), 1, 14) FROM sqlite_schema")
     )
-    for name in TABLES:
+    for name in tables:
         kind = found.get(name)
         if kind is None:
             raise Unusable(f"table {name} is missing")
@@ -113,7 +122,7 @@ def _check_tables(connection: sqlite3.Connection) -> None:
             raise Unusable(f"{name} is not an ordinary table")
 
 
-def _wal(path: Path) -> Path:
+def wal(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
@@ -124,9 +133,9 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _fingerprint(path: Path) -> list[tuple[int, int, int]]:
+def fingerprint(path: Path) -> list[tuple[int, int, int]]:
     prints = []
-    for part in (path, _wal(path)):
+    for part in (path, wal(path)):
         try:
             found = part.lstat()
         except OSError:
