@@ -72,6 +72,10 @@ if TYPE_CHECKING:
     from engine.run.evidence import Replay as Replay
     from engine.run.evidence import replay_policy as replay_policy
     from engine.run.evidence import suggest_policy as suggest_policy
+    from engine.run.installation import InstallationAudit as InstallationAudit
+    from engine.run.installation import RunAudit as RunAudit
+    from engine.run.installation import audit_installation as audit_installation
+    from engine.run.installation import missing_runs as missing_runs
     from engine.run.joining import attach_run as attach_run
     from engine.run.joining import exec_in_run as exec_in_run
     from engine.run.library import audit_entries as audit_entries
@@ -121,6 +125,7 @@ _HOMES = {
     "engine.run.audit_view": (
         "audit_counts", "audit_newest", "audit_page", "audit_pages", "audit_place", "verify_bundle_file",
     ),
+    "engine.run.installation": ("InstallationAudit", "RunAudit", "audit_installation", "missing_runs"),
     "engine.run.joining": ("attach_run", "exec_in_run"),
     "engine.proxy.replay": ("Change",),
     "engine.proxy.suggest": ("Suggestion",),

@@ -55,6 +55,25 @@ def read_newest(path: Path, limit: int = 256, types: Sequence[str] = ()) -> list
     return found[::-1]
 
 
+class Birth(msgspec.Struct, frozen=True):
+    """How a log began. ts: of its first entry, "" when there is none yet; tree: it is a version 2 log."""
+
+    ts: str
+    tree: bool
+
+
+def read_birth(path: Path) -> Birth:
+    """Blocking; raises AuditError when the log is missing or damaged."""
+
+    def work(connection: sqlite3.Connection, _live: bool) -> Birth:
+        first = connection.execute("SELECT ts FROM entries NOT INDEXED ORDER BY seq LIMIT 1").fetchone()
+        seed = connection.execute("SELECT 1 FROM metadata NOT INDEXED WHERE key = 'tree_seed'").fetchone()
+        return Birth(first[0] if first and isinstance(first[0], str) else "", seed is not None)
+
+    with explained(path):
+        return read_log(path, work)
+
+
 def entry_of(row: tuple[Any, ...]) -> Entry:
     """One row as an Entry; AuditError naming its seq when it is not one."""
     seq, ts, kind, prev, data_json, digest = row

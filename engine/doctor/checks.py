@@ -15,6 +15,7 @@ from engine.doctor.local_checks import (
     KeyLocation,
     check_ca,
     check_clock,
+    check_heads,
     check_key,
     check_providers,
     check_python,
@@ -23,6 +24,7 @@ from engine.doctor.machine import Machine
 from engine.doctor.results import CheckResult, CheckState
 from engine.errors import MoatError, UsageError
 from engine.grants import load_providers
+from engine.heads import look_at_heads
 from engine.home import Home
 
 Check = Callable[[], Awaitable[CheckResult]]
@@ -35,6 +37,7 @@ CHECKS = {
     "keychain": ("Keychain", 15.0),
     "clock": ("Clock", 15.0),
     "ca": ("Certificate authority", 10.0),
+    "heads": ("Installation log", 10.0),
     "providers": ("Own providers", 10.0),
     "leftovers": ("Leftovers of dead runs", 20.0),
 }  # name: title, seconds it may take
@@ -77,6 +80,7 @@ def _bind(
         "keychain": lambda: in_thread(lambda: check_key(locate)),
         "clock": lambda: check_clock(machine, home),
         "ca": lambda: in_thread(lambda: check_ca(home, datetime.now(UTC))),
+        "heads": lambda: in_thread(lambda: check_heads(lambda: look_at_heads(home))),
         "providers": lambda: in_thread(lambda: check_providers(lambda: load_providers(home).bad)),
         "leftovers": lambda: check_leftovers(home, find),
     }

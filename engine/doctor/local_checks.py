@@ -145,6 +145,31 @@ def check_ca(home: Home, now: datetime) -> CheckResult:
     return _ca(CheckState.OK, f"valid until {until:%Y-%m-%d}")
 
 
+class HeadsState(Protocol):
+    """engine.heads.HeadsState."""
+
+    @property
+    def events(self) -> int: ...
+    @property
+    def keys(self) -> int: ...
+    @property
+    def problem(self) -> str: ...
+
+
+def check_heads(look: Callable[[], HeadsState | None]) -> CheckResult:
+    """The installation's own log: without it no run can start. A quick look; `moat audit runs` reads all."""
+    found = look()
+    if found is None:
+        return _heads(CheckState.OK, "none yet: the first run begins it")
+    if found.problem:
+        return _heads(
+            CheckState.FAIL,
+            found.problem,
+            "No run starts. Bring the right heads/ back, or move it away to begin as a new installation.",
+        )
+    return _heads(CheckState.OK, f"{found.events} events, continued since its last signed head")
+
+
 def check_providers(problems: Callable[[], Sequence[ConfigError]]) -> CheckResult:
     """The person's own providers: one file with a mistake disables itself only, so it is a warning."""
     found = problems()
@@ -165,6 +190,10 @@ def _clock(state: CheckState, message: str, remedy: str = "") -> CheckResult:
 
 def _key(state: CheckState, message: str, remedy: str = "") -> CheckResult:
     return CheckResult("keychain", "Keychain", state, message, remedy)
+
+
+def _heads(state: CheckState, message: str, remedy: str = "") -> CheckResult:
+    return CheckResult("heads", "Installation log", state, message, remedy)
 
 
 def _ca(state: CheckState, message: str, remedy: str = "") -> CheckResult:

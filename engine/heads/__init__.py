@@ -18,7 +18,9 @@ from engine.lazy import exports
 if TYPE_CHECKING:
     from engine.heads.history import History as History
     from engine.heads.history import RecordedRun as RecordedRun
+    from engine.heads.read import HeadsState as HeadsState
     from engine.heads.read import installation_evidence as installation_evidence
+    from engine.heads.read import look_at_heads as look_at_heads
     from engine.heads.read import read_history as read_history
     from engine.heads.read import recorded_heads as recorded_heads
     from engine.heads.record import begin_run as begin_run
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     ".history": ("History", "RecordedRun"),
-    ".read": ("installation_evidence", "read_history", "recorded_heads"),
+    ".read": ("HeadsState", "installation_evidence", "look_at_heads", "read_history", "recorded_heads"),
     ".record": ("begin_run", "close_run", "closing", "destroy_run", "record_head"),
     ".sealed_key": ("read_pin",),
 }

@@ -12,12 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from engine.audit.gate import utc_now
+from engine.audit.keys import installation_origin
 from engine.audit.merkle import inclusion_proof
 from engine.audit.source import KeepsChanging, Unusable, fingerprint, read_log, wal
 from engine.audit.verify import shown_reason
+from engine.errors import AuditError
 from engine.heads.history import History, RecordedRun, Stored
-from engine.heads.sealed_key import read_pin
-from engine.heads.store import HEADS_DB, TABLES, parse_frontier
+from engine.heads.sealed_key import log_is_begun, read_pin
+from engine.heads.store import HEADS_DB, TABLES, HeadsLog, parse_frontier
 from engine.home import Home
 
 ATTEMPTS = 50  # at a copy between two appends, which take a few milliseconds
@@ -38,13 +43,48 @@ def read_history(home: Home) -> History | None:
             return None
         return _faulty(b"", "the installation's first public key, heads/signing.pub, is missing")
     if not path.exists():
-        return None
+        return _faulty(key0, "the installation's log is missing") if log_is_begun(home) else None
     try:
         return _read(path, lambda connection, _live: _judged(connection, key0))
     except Unusable as error:
         return _faulty(key0, f"the installation's log cannot be read: {error.what}")
     except (sqlite3.Error, OSError, OverflowError) as error:
         return _faulty(key0, f"the installation's log is damaged: {shown_reason(error)}")
+
+
+class HeadsState(msgspec.Struct, frozen=True):
+    """events: in the log; keys: how often its key was replaced; problem: why nothing can be added to it."""
+
+    events: int = 0
+    keys: int = 0
+    problem: str = ""
+
+
+def look_at_heads(home: Home) -> HeadsState | None:
+    """What a writer looks at before it adds anything, without the events before the last signed head.
+
+    None when this installation has no log yet. Blocking, and quick however long the log is.
+    """
+    try:
+        key0 = read_pin(home)
+    except FileNotFoundError:
+        return None
+    path = home.check(home.heads / HEADS_DB)
+    if not path.exists():
+        return HeadsState(problem=f"{path} is missing") if log_is_begun(home) else None
+
+    def look(connection: sqlite3.Connection, _live: bool) -> HeadsState:
+        log = HeadsLog(connection, installation_origin(key0), key0, utc_now(), new=False)
+        return HeadsState(log.size, log.key.number)
+
+    try:
+        return _read(path, look)
+    except Unusable as error:
+        return HeadsState(problem=f"{path} cannot be read: {error.what}")
+    except AuditError as error:
+        return HeadsState(problem=error.what)
+    except (sqlite3.Error, OSError, OverflowError) as error:
+        return HeadsState(problem=f"{path} is damaged: {shown_reason(error)}")
 
 
 def recorded_heads(home: Home, run_id: str) -> RecordedRun | None:

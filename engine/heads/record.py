@@ -9,8 +9,10 @@ from datetime import datetime
 import msgspec
 
 from engine.audit import RunKeys, Signer
+from engine.audit.checkpoint import parse_checkpoint
 from engine.audit.gate import utc_now
 from engine.audit.keys import installation_origin
+from engine.audit.note import parse_note
 from engine.credentials import KeySource
 from engine.errors import CredentialError
 from engine.heads.event import CLOSE, DESTROY, HEAD, START
@@ -36,6 +38,7 @@ def begin_run(home: Home, keys: KeySource, run_id: str, *, clock: Clock = utc_no
 
 def record_head(home: Home, run_id: str, note: str, *, clock: Clock = utc_now) -> None:
     """A checkpoint of the run. No key is needed: the note is signed by the run's. Raises MoatError."""
+    parse_checkpoint(parse_note(note.encode()).text)
     with _unsigned(home, clock) as log:
         log.append(HEAD, run_id, note)
 

@@ -24,6 +24,7 @@ PUBLIC_KEY = "signing.pub"
 SEALED = "signing.key.enc"
 NEXT = "signing.key.next.enc"
 _LABEL = "moat:audit-signing-key"
+_UNNUMBERED = 12 + SEED_BYTES + 16  # bytes of the sealed file, with its nonce and tag
 _ANEW = "Restore it from a backup, or move heads/ away to begin as a new installation."
 
 
@@ -47,6 +48,14 @@ def read_pin(home: Home) -> bytes:
             remedy="Restore it from a backup: signatures cannot be checked against a damaged key.",
         )
     return key
+
+
+def log_is_begun(home: Home) -> bool:
+    """Whether the sealed key says that there is a heads.db; without opening it, by its size."""
+    try:
+        return (home.heads / SEALED).lstat().st_size > _UNNUMBERED
+    except FileNotFoundError:
+        return False
 
 
 class SealedKey:

@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from engine.errors import HomeError, RunStateError
+from engine.errors import HomeError, MoatError, RunStateError
 from engine.events import ControlRequest, RunInfo
 from engine.home import Home
 from engine.run.control import ask
@@ -121,7 +121,14 @@ async def _ask_to_stop(home: Home, run_id: str, request: ControlRequest) -> None
 
 
 async def destroy_run(home: Home, run_id: str) -> None:
-    """Remove a run's directory and whatever of it is left in the engine. Refuses a live run."""
+    """Remove a run's directory and whatever of it is left in the engine. Refuses a live run.
+
+    The installation's log says so first, or afterwards where it cannot (the disk is full): a directory that
+    is merely gone would be named as one that somebody took away.
+    """
+    from engine.credentials import KeySource
+    from engine.heads import destroy_run as record
+
     run = read_metadata(home, run_id)
     if supervisor_alive(home, run_id):
         raise RunStateError(f"run {run.name} is {run.state}", remedy=f"Stop it first: moat stop {run_id}")
@@ -129,8 +136,16 @@ async def destroy_run(home: Home, run_id: str) -> None:
     if run.keep or not run.state.ended:
         async with _docker() as engine:
             await engine.remove_run(run_id)
+    keys = KeySource(home)
+    recorded = True
+    try:
+        await asyncio.to_thread(record, home, keys, run_id)
+    except MoatError:
+        recorded = False
     try:
         await asyncio.to_thread(shutil.rmtree, directory)
+        if not recorded:
+            await asyncio.to_thread(record, home, keys, run_id)
     except FileNotFoundError:
         return
     except OSError as error:

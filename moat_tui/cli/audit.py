@@ -12,6 +12,7 @@ import click
 import engine
 from moat_tui.cli import options, output
 from moat_tui.cli.argv import DefaultGroup, Invocation
+from moat_tui.cli.audit_runs import runs
 from moat_tui.cli.errors import NOT_WELL, OK, say
 
 _MOST_BYTES = 1 << 30  # of a bundle; a million entries are a third of it
@@ -99,16 +100,17 @@ def write_whole(name: str, data: bytes) -> None:
 audit = DefaultGroup(
     name="audit",
     default=show,
-    usage="[RUN] [--export FILE] [--json]  |  verify FILE [--json]",
-    commands={"verify": verify},
-    short_help="Verify a run's audit log, or a proof bundle.",
+    usage="[RUN] [--export FILE] [--json]  |  verify FILE [--json]  |  runs [--json]",
+    commands={"verify": verify, "runs": runs},
+    short_help="Verify a run's audit log, a proof bundle, or all runs.",
     help="""Verify the audit log of RUN (an id, the start of one, or a name; the latest run when left
-out), or a proof bundle. The exit code is 1 when it is not intact.
+out), a proof bundle, or the logs of all runs. The exit code is 1 when it is not intact.
 
 \b
   moat audit
   moat audit swift-otter --export proof.json
   moat audit verify proof.json
+  moat audit runs
   moat audit --json
 """,
 )

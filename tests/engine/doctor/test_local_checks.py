@@ -14,6 +14,7 @@ from engine.doctor import local_checks
 from engine.doctor.local_checks import (
     check_ca,
     check_clock,
+    check_heads,
     check_key,
     check_providers,
     check_python,
@@ -22,6 +23,7 @@ from engine.doctor.local_checks import (
 )
 from engine.doctor.results import CheckState
 from engine.grants import load_providers
+from engine.heads import HeadsState, look_at_heads
 from engine.home import Home
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -162,3 +164,11 @@ def test_a_mistake_in_ones_own_providers_is_a_warning_that_names_the_file(tmp_pa
     home.write(home.providers / "a.yaml", b"a: 1\n")
     found = check_providers(lambda: load_providers(home).bad)
     assert (found.state, "a.yaml:1" in found.message) == (CheckState.WARN, True)
+
+
+def test_the_installations_log(tmp_path):
+    home = Home(tmp_path)
+    assert "the first run begins it" in check_heads(lambda: look_at_heads(home)).message
+    assert check_heads(lambda: HeadsState(9, 1)).state is CheckState.OK
+    broken = check_heads(lambda: HeadsState(problem="it was changed"))
+    assert (broken.state, broken.message) == (CheckState.FAIL, "it was changed")

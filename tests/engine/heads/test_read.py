@@ -16,7 +16,7 @@ from engine.audit.keys import Certificate
 from engine.audit.merkle import included, leaf_hash
 from engine.audit.note import NoteKey, parse_note, verified_by
 from engine.errors import AuditError
-from engine.heads import installation_evidence, read_history, record_head
+from engine.heads import HeadsState, installation_evidence, look_at_heads, read_history, record_head
 from engine.heads.event import parse_event
 
 
@@ -46,8 +46,22 @@ def test_reading_what_a_killed_writer_left(lived):
         writer.close()
 
 
+def test_a_quick_look_sees_what_a_writer_would_refuse(lived):
+    before = folder(lived)
+    assert look_at_heads(lived.home) == HeadsState(10, 1)
+    assert folder(lived) == before
+    lived.sql("DELETE FROM events WHERE seq > 8")
+    assert "ends at 8" in look_at_heads(lived.home).problem
+    (lived.home.heads / "heads.db").write_bytes(b"x" * 5000)
+    assert "is damaged" in look_at_heads(lived.home).problem
+    (lived.home.heads / "heads.db").unlink()
+    assert "is missing" in look_at_heads(lived.home).problem
+    assert read_history(lived.home).fault == "the installation's log is missing"
+
+
 def test_no_installation_has_no_history(machine):
     assert read_history(machine.home) is None
+    assert look_at_heads(machine.home) is None
     assert not machine.home.root.exists()
 
 

@@ -110,11 +110,11 @@ def test_a_dead_runs_log_is_closed_with_the_key_of_the_day(machine):
     assert verified_by(note, [key]) == (key,)
 
 
-def test_a_head_that_is_none_is_no_more_than_a_fault_there(machine):
+def test_a_head_that_is_none_is_not_recorded(machine):
     run = machine.run()
-    record_head(machine.home, run.id, "nonsense", clock=machine.clock)
-    history = read_history(machine.home)
-    assert (history.at, history.fault) == (2, "this is not a signed note")
+    with pytest.raises(AuditError, match="not a signed note"):
+        record_head(machine.home, run.id, "nonsense", clock=machine.clock)
+    assert read_history(machine.home).size == 1
 
 
 def test_without_an_installation_nothing_is_recorded(machine):

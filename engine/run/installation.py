@@ -1,0 +1,160 @@
+"""All runs there ever were, held against the installation's log: what is missing, put back or not its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.errors import MoatError
+from engine.home import Home
+from engine.run.library import AUDIT_DB, list_runs, verify_run
+
+if TYPE_CHECKING:
+    from engine.audit import Verdict
+    from engine.heads import History, RecordedRun
+
+INTACT, OPEN, TRUNCATED, TAMPERED = "INTACT", "OPEN", "TRUNCATED", "TAMPERED"
+
+
+class RunAudit(msgspec.Struct, frozen=True):
+    """One run's verdict. why: what it rests on when it is not well. name, state: "" for a missing one.
+
+    entries: in its log, or as many as the installation's log knows of when the run is missing.
+    """
+
+    run: str
+    verdict: str
+    well: bool
+    name: str = ""
+    state: str = ""
+    entries: int = 0
+    why: str = ""
+
+
+class InstallationAudit(msgspec.Struct, frozen=True):
+    """origin: `moat/ID`, "" before the first run. events, signed: of the installation's log, and how many
+    of them a signed head covers. keys: how often its key was replaced. destroyed: runs that were removed
+    with `moat destroy`. fault: why the installation's log does not hold.
+    """
+
+    runs: tuple[RunAudit, ...]
+    origin: str = ""
+    events: int = 0
+    signed: int = 0
+    keys: int = 0
+    destroyed: int = 0
+    fault: str = ""
+
+    @property
+    def well(self) -> bool:
+        return not self.fault and all(run.well for run in self.runs)
+
+
+def audit_installation(
+    home: Home, began: Callable[[str, int, int], None] = lambda name, done, total: None
+) -> InstallationAudit:
+    """Verify the log of every run and name those that are missing. Blocking.
+
+    began: told each run's name, how many were verified and how many there are.
+    """
+    from engine.heads import read_history
+
+    there = list_runs(home)
+    runs = []
+    for done, info in enumerate(there):
+        began(info.name, done, len(there))
+        try:
+            verdict = verify_run(home, info.id)
+        except MoatError as error:
+            runs.append(RunAudit(info.id, TAMPERED, False, info.name, str(info.state), why=str(error)))
+        else:
+            runs.append(_told(verdict, info.id, info.name, str(info.state)))
+    # Read last: a run that began meanwhile is in it, and one that was destroyed meanwhile is said to be.
+    history = read_history(home)
+    if history is None:
+        return InstallationAudit(tuple(runs))
+    return InstallationAudit(
+        (*runs, *_missing(home, history)),
+        origin=history.origin,
+        events=history.size,
+        signed=history.signed,
+        keys=len(history.certificates),
+        destroyed=sum(bool(run.destroyed_at) for run in history.runs.values()),
+        fault=history.fault,
+    )
+
+
+def missing_runs(home: Home) -> list[RunAudit]:
+    """Runs whose directory is gone although nobody destroyed them. Blocking."""
+    from engine.heads import read_history
+
+    history = read_history(home)
+    return _missing(home, history) if history is not None else []
+
+
+def recorded_fault(home: Home, run_id: str, history: History) -> tuple[str, str]:
+    """(verdict, why) when what is in runs/ contradicts the installation's log; both empty when it does not.
+
+    Whether the log's entries are those that were recorded is the verifier's business.
+    """
+    recorded = history.runs.get(run_id)
+    if recorded is None or not recorded.start:
+        if history.fault or _is_older(home.run(run_id) / AUDIT_DB, history):
+            return "", ""
+        return TAMPERED, "the installation's log knows nothing of this run: it was put here from elsewhere"
+    if recorded.fault:
+        return TAMPERED, f"the installation's log contradicts itself: {recorded.fault}"
+    if recorded.destroyed_at:
+        return TAMPERED, f"it was destroyed at {recorded.destroyed_at} and put back from a copy"
+    return "", ""
+
+
+def _missing(home: Home, history: History) -> list[RunAudit]:
+    gone = _without_directory(home, history)
+    if gone:  # one that was destroyed between the two looks is said to be, at the second
+        from engine.heads import read_history
+
+        again = read_history(home)
+        gone = _without_directory(home, again) if again is not None else gone
+    return [RunAudit(run.run, TRUNCATED, False, entries=run.size, why=_gone(run)) for run in gone]
+
+
+def _without_directory(home: Home, history: History) -> list[RecordedRun]:
+    try:
+        there = set(os.listdir(home.runs))
+    except FileNotFoundError:
+        there = set()
+    runs = history.runs.values()
+    return [run for run in runs if run.start and not run.destroyed_at and run.run not in there]
+
+
+def _gone(run: RecordedRun) -> str:
+    held = f", when its log held {run.size} entries" if run.size else ""
+    state = "closed" if run.closed else "recorded last"
+    return f"its directory was removed, and not by moat destroy; it began at {run.started_at}{held} ({state})"
+
+
+def _is_older(path: Path, history: History) -> bool:
+    """Whether the log at `path` was begun before the installation had a log of its own."""
+    from engine.audit.read import read_birth
+
+    try:
+        birth = read_birth(path)
+    except MoatError:
+        return True  # it has no log that could be judged, and is told so elsewhere
+    if birth.tree:
+        return False
+    try:
+        return datetime.fromisoformat(birth.ts) < datetime.fromisoformat(history.began)
+    except ValueError:  # no entry yet, or one that no verifier accepts
+        return True
+
+
+def _told(verdict: Verdict, run_id: str, name: str, state: str) -> RunAudit:
+    word = (INTACT if verdict.closed else OPEN) if verdict.valid else TAMPERED
+    return RunAudit(run_id, word, verdict.valid, name, state, verdict.entry_count, verdict.error)
