@@ -74,6 +74,20 @@ def read_birth(path: Path) -> Birth:
         return read_log(path, work)
 
 
+def read_last_checkpoint(path: Path) -> str:
+    """The note of the largest, which is the close record of a closed log; "" when there is none. Blocking.
+
+    Raises AuditError when the log is missing or damaged.
+    """
+
+    def work(connection: sqlite3.Connection, _live: bool) -> str:
+        rows = connection.execute("SELECT note FROM checkpoints NOT INDEXED ORDER BY size DESC LIMIT 1")
+        return "".join(note for (note,) in rows if isinstance(note, str))
+
+    with explained(path):
+        return read_log(path, work)
+
+
 def entry_of(row: tuple[Any, ...]) -> Entry:
     """One row as an Entry; AuditError naming its seq when it is not one."""
     seq, ts, kind, prev, data_json, digest = row

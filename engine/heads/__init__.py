@@ -3,7 +3,7 @@
     event       one of its events             sealed_key     the installation's key on disk
     store       heads.db for those who append  installation   signing with it, and replacing it every day
     history     the whole log judged, pure     record         what a run's life tells it
-    read        heads.db for readers
+    read        heads.db for readers          run_heads      what a supervisor holds of it
 
 The log is a Merkle tree like a run's (engine/audit/FORMAT.md), so whoever has seen one of its signed
 heads can tell whether a later one still holds everything before it.
@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from engine.heads.record import closing as closing
     from engine.heads.record import destroy_run as destroy_run
     from engine.heads.record import record_head as record_head
+    from engine.heads.record import require_key as require_key
+    from engine.heads.run_heads import RunHeads as RunHeads
     from engine.heads.sealed_key import read_pin as read_pin
 
 _HOMES = {
     ".history": ("History", "RecordedRun"),
     ".read": ("HeadsState", "installation_evidence", "look_at_heads", "read_history", "recorded_heads"),
-    ".record": ("begin_run", "close_run", "closing", "destroy_run", "record_head"),
+    ".record": ("begin_run", "close_run", "closing", "destroy_run", "record_head", "require_key"),
+    ".run_heads": ("RunHeads",),
     ".sealed_key": ("read_pin",),
 }
 __all__ = sorted(name for names in _HOMES.values() for name in names)

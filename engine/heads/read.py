@@ -18,11 +18,12 @@ from engine.audit.gate import utc_now
 from engine.audit.keys import installation_origin
 from engine.audit.merkle import inclusion_proof
 from engine.audit.source import KeepsChanging, Unusable, fingerprint, read_log, wal
+from engine.audit.tree import parse_frontier
 from engine.audit.verify import shown_reason
 from engine.errors import AuditError
 from engine.heads.history import History, RecordedRun, Stored
 from engine.heads.sealed_key import log_is_begun, read_pin
-from engine.heads.store import HEADS_DB, TABLES, HeadsLog, parse_frontier
+from engine.heads.store import HEADS_DB, TABLES, HeadsLog, one_thread
 from engine.home import Home
 
 ATTEMPTS = 50  # at a copy between two appends, which take a few milliseconds
@@ -136,10 +137,11 @@ def _judged(connection: sqlite3.Connection, key0: bytes) -> History:
 
 
 def _read[T](path: Path, work: Callable[[sqlite3.Connection, bool], T]) -> T:
-    try:
-        return read_log(path, work, tables=TABLES)
-    except KeepsChanging:
-        return _copied(path, work)
+    with one_thread():
+        try:
+            return read_log(path, work, tables=TABLES)
+        except KeepsChanging:
+            return _copied(path, work)
 
 
 def _copied[T](path: Path, work: Callable[[sqlite3.Connection, bool], T]) -> T:

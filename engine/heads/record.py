@@ -36,6 +36,12 @@ def begin_run(home: Home, keys: KeySource, run_id: str, *, clock: Clock = utc_no
     return begun
 
 
+def require_key(home: Home, keys: KeySource) -> None:
+    """Open the installation's key, or make its first one. Raises MoatError when no run could be begun."""
+    with Installation(home, keys):
+        pass
+
+
 def record_head(home: Home, run_id: str, note: str, *, clock: Clock = utc_now) -> None:
     """A checkpoint of the run. No key is needed: the note is signed by the run's. Raises MoatError."""
     parse_checkpoint(parse_note(note.encode()).text)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from engine.audit.keys import Certificate, parse_certificate
 from engine.audit.merkle import Frontier, leaf_hash
 from engine.audit.note import NoteKey, parse_note, verified_by
 from engine.audit.signer import Signer
+from engine.audit.tree import frontier_json, parse_frontier
 from engine.errors import AuditError
 from engine.events import timestamp
 from engine.heads.event import KEY, Event, parse_event
@@ -33,7 +35,10 @@ CREATE TABLE IF NOT EXISTS metadata (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS checkpoints (size INTEGER PRIMARY KEY, note TEXT NOT NULL);
 """
+THREAD_SECONDS = 30.0
 BUSY_SECONDS = 10.0  # how long a transaction waits for those of other processes
+
+_one_thread = threading.Lock()
 
 
 class HeadsMissing(AuditError):
@@ -49,11 +54,6 @@ class KeyState(msgspec.Struct, frozen=True):
     number: int
     seq: int
     made: str
-
-
-class _StoredFrontier(msgspec.Struct, frozen=True):
-    size: int
-    roots: list[str]
 
 
 class HeadsLog:
@@ -120,8 +120,8 @@ class HeadsLog:
             "INSERT OR REPLACE INTO metadata (key, value) VALUES (?, ?)",
             [
                 ("origin", self.origin),
-                ("frontier", _frontier_text(self._frontier)),
-                ("signed", _frontier_text(self._signed)),
+                ("frontier", frontier_json(self._frontier)),
+                ("signed", frontier_json(self._signed)),
                 ("key", msgspec.json.encode(self.key).decode()),
             ],
         )
@@ -180,31 +180,32 @@ def heads_log(
     key0: the installation's first public key. Raises HeadsMissing when there is none and `create` is not
     said, AuditError when it cannot be used or was changed by somebody.
     """
-    path = home.heads / HEADS_DB
+    path = home.check(home.heads / HEADS_DB)
     for suffix in ("-wal", "-shm", "-journal"):
         home.check(path.with_name(path.name + suffix))
-    # SQLite gives its -wal and -shm the mode of the database, so this one decides for all.
     try:
-        os.close(home.open_private(path, os.O_RDWR | (os.O_CREAT if create else 0)))
-    except FileNotFoundError:
-        raise HeadsMissing(
-            f"the installation's log {path} is missing",
-            remedy="It was removed: bring it back, or move heads/ away to begin as a new installation.",
-        ) from None
-    try:
-        with contextlib.closing(_connected(path)) as connection:
+        with one_thread():
             if create:
-                connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                log = HeadsLog(connection, origin, key0, clock, new=create)
-                yield log
-                log.save()
-                connection.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                raise
+                # SQLite gives its -wal and -shm the mode of the database, so this one decides for all.
+                os.close(home.open_private(path, os.O_RDWR | os.O_CREAT))
+            elif not path.exists():
+                raise HeadsMissing(
+                    f"the installation's log {path} is missing",
+                    remedy="Bring it back, or move heads/ away to begin as a new installation.",
+                )
+            with contextlib.closing(_connected(path)) as connection:
+                if create:
+                    connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    log = HeadsLog(connection, origin, key0, clock, new=create)
+                    yield log
+                    log.save()
+                    connection.execute("COMMIT")
+                except BaseException:
+                    with contextlib.suppress(sqlite3.Error):
+                        connection.execute("ROLLBACK")
+                    raise
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "")
         raise AuditError(
@@ -214,8 +215,27 @@ def heads_log(
         ) from error
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Of this process, nobody else has heads.db open.
+
+    SQLite's locks between processes are POSIX locks: the process loses all of a file's as soon as it closes
+    any descriptor of it that SQLite does not know of, such as that of a copy being made.
+    """
+    if not _one_thread.acquire(timeout=THREAD_SECONDS):
+        raise AuditError(
+            f"heads/{HEADS_DB} was not let go of within {THREAD_SECONDS:g} s", remedy="Try again."
+        )
+    try:
+        yield
+    finally:
+        _one_thread.release()
+
+
 def _connected(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None
+    )
     try:
         run = connection.execute
         run("PRAGMA trusted_schema = OFF")
@@ -239,21 +259,7 @@ def _frontier(text: object) -> Frontier:
     try:
         return parse_frontier(str(text))
     except ValueError as error:
-        raise _changed(str(error)) from error
-
-
-def parse_frontier(text: str) -> Frontier:
-    """Raises ValueError for what is none."""
-    try:
-        stored = msgspec.json.decode(text, type=_StoredFrontier)
-        return Frontier(stored.size, [bytes.fromhex(root) for root in stored.roots])
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise ValueError("it does not say what its tree is") from error
-
-
-def _frontier_text(frontier: Frontier) -> str:
-    roots = [root.hex() for root in frontier.roots]
-    return msgspec.json.encode({"size": frontier.size, "roots": roots}).decode()
+        raise _changed("it does not say what its tree is") from error
 
 
 def _key_state(text: object, clock: datetime) -> KeyState:

@@ -67,23 +67,25 @@ async def serve_control(
             writer.close()
 
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        with short_path(path) as name:
-            listener.bind(name)
-        os.chmod(path, 0o600)
-        server = await asyncio.start_unix_server(serve, sock=listener, limit=_REQUEST_LIMIT)
-    except OSError as error:
-        listener.close()
-        raise HomeError(
-            f"the control socket {path} could not be made: {error.strerror or error}",
-            remedy="Free some space, or set MOAT_HOME to a directory on a local disk.",
-        ) from error
-    try:
-        yield
-    finally:
-        server.close()
-        with contextlib.suppress(OSError):
-            os.unlink(path)
+    # The name is held as long as the server is: Python 3.13 looks again at what lies there, and a number
+    # that another thread's file has got meanwhile is not this directory any more.
+    with contextlib.ExitStack() as held:
+        try:
+            listener.bind(held.enter_context(short_path(path)))
+            os.chmod(path, 0o600)
+            server = await asyncio.start_unix_server(serve, sock=listener, limit=_REQUEST_LIMIT)
+        except OSError as error:
+            listener.close()
+            raise HomeError(
+                f"the control socket {path} could not be made: {error.strerror or error}",
+                remedy="Free some space, or set MOAT_HOME to a directory on a local disk.",
+            ) from error
+        try:
+            yield
+        finally:
+            server.close()
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
 
 async def send_reply(writer: asyncio.StreamWriter, reply: ControlReply) -> None:

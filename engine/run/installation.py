@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -97,21 +97,28 @@ def missing_runs(home: Home) -> list[RunAudit]:
     return _missing(home, history) if history is not None else []
 
 
-def recorded_fault(home: Home, run_id: str, history: History) -> tuple[str, str]:
-    """(verdict, why) when what is in runs/ contradicts the installation's log; both empty when it does not.
+class Fault(NamedTuple):
+    """verdict: one of the words of a verdict; both are "" when nothing is wrong."""
+
+    verdict: str
+    why: str
+
+
+def recorded_fault(home: Home, run_id: str, history: History) -> Fault:
+    """How what is in runs/ contradicts the installation's log.
 
     Whether the log's entries are those that were recorded is the verifier's business.
     """
     recorded = history.runs.get(run_id)
     if recorded is None or not recorded.start:
         if history.fault or _is_older(home.run(run_id) / AUDIT_DB, history):
-            return "", ""
-        return TAMPERED, "the installation's log knows nothing of this run: it was put here from elsewhere"
+            return Fault("", "")
+        return Fault(TAMPERED, "the installation's log knows nothing of this run: it is from elsewhere")
     if recorded.fault:
-        return TAMPERED, f"the installation's log contradicts itself: {recorded.fault}"
+        return Fault(TAMPERED, f"the installation's log contradicts itself: {recorded.fault}")
     if recorded.destroyed_at:
-        return TAMPERED, f"it was destroyed at {recorded.destroyed_at} and put back from a copy"
-    return "", ""
+        return Fault(TAMPERED, f"it was destroyed at {recorded.destroyed_at} and put back from a copy")
+    return Fault("", "")
 
 
 def _missing(home: Home, history: History) -> list[RunAudit]:

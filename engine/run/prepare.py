@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Callable
 
 from engine.aws import AWS
@@ -12,6 +11,7 @@ from engine.config.policies import ASK
 from engine.credentials import CredentialStore, KeySource
 from engine.events import RunInfo
 from engine.grants import load_providers
+from engine.heads import require_key
 from engine.home import Home
 from engine.run.approval import approve
 from engine.run.aws_access import open_role
@@ -19,7 +19,6 @@ from engine.run.decoys import make_decoys
 from engine.run.injections import Granted, open_grants
 from engine.run.refresh import router
 from engine.run.request import RunRequest
-from engine.run.signing import begin_run, load_signer
 from engine.run.spec import RunSpec, settle
 from engine.run.ssh_access import open_ssh
 from engine.run.supervisor import Supervisor
@@ -44,7 +43,7 @@ async def prepare(
     others = tuple(name for name in spec.grants if name not in (*ssh, *roles))
     store = CredentialStore(home, spec.profile, keys)
     granted = await asyncio.to_thread(open_grants, store, others, load_providers(home), router(spec))
-    await asyncio.to_thread(load_signer, home, keys)  # a key that cannot be had is said before the run exists
+    await asyncio.to_thread(require_key, home, keys)  # that it cannot be had is said before the run exists
     granted.aws = await asyncio.to_thread(open_role, store, roles) if roles else None
     granted.ssh = await open_ssh(home, spec.profile, ssh) if ssh else None
     if spec.decoys:
@@ -71,8 +70,7 @@ async def prepare(
     ):
         if line:
             notice(line)
-    begin = functools.partial(begin_run, home, keys, spec.id)
-    return Supervisor(home, spec, granted, begin, io=io, notice=notice, on_running=on_running)
+    return Supervisor(home, spec, granted, keys, io=io, notice=notice, on_running=on_running)
 
 
 def _given_by_config(unasked: tuple[str, ...]) -> str:

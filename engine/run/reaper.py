@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from engine.audit import append_and_close, container
-from engine.errors import MoatError
+from engine.audit import RecordedHead, append_and_close, container
+from engine.errors import AuditError, MoatError
 from engine.events import RequestRecord, RunInfo, RunState, timestamp
 from engine.home import Home
 from engine.run.library import AUDIT_DB, list_runs
@@ -74,20 +74,40 @@ async def _close(home: Home, run_id: str, engine: Runtime) -> list[RunInfo]:
 
 def _close_log(home: Home, run_id: str, broken_off: Sequence[RequestRecord]) -> None:
     from engine.audit.finish import MOST_ADDED
-    from engine.audit.keys import installation_origin, run_origin
+    from engine.audit.keys import run_origin
+    from engine.audit.read import read_last_checkpoint
     from engine.credentials import KeySource
+    from engine.heads import closing
     from engine.run.records import network_entry
-    from engine.run.signing import load_signer
 
     path = home.run(run_id) / AUDIT_DB
-    signer = load_signer(home, KeySource(home))
+    recorded = _recorded(home, run_id)
     told = broken_off[: MOST_ADDED - 1]
     untold = len(broken_off) - len(told)
     more = f"; {untold} more requests were broken off" if untold else ""
-    append_and_close(
-        home,
-        path,
-        [*map(network_entry, told), container("interrupted", reason=INTERRUPTED + more)],
-        signer,
-        origin=run_origin(installation_origin(signer.public_key), run_id),
-    )
+    with closing(home, KeySource(home), run_id) as last:
+        append_and_close(
+            home,
+            path,
+            [*map(network_entry, told), container("interrupted", reason=INTERRUPTED + more)],
+            last.signer,
+            origin=run_origin(last.origin, run_id),
+            recorded=recorded,
+        )
+        if note := read_last_checkpoint(path):  # a version 1 log has none
+            last.record(note)
+
+
+def _recorded(home: Home, run_id: str) -> RecordedHead | None:
+    """What the log must agree with before it is signed. Raises AuditError when it cannot be this run's."""
+    from engine.heads import read_history
+    from engine.run.installation import recorded_fault
+
+    history = read_history(home)
+    if history is None:
+        return None
+    fault = recorded_fault(home, run_id, history)
+    if fault.why:
+        raise AuditError(f"the log is not signed: {fault.why}", remedy="Keep it as evidence.")
+    run = history.runs.get(run_id)
+    return RecordedHead(run.start, run.size, run.root) if run is not None and run.start else None

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.audit import AuditLog, RunKeys, container, policy, secret
+from engine.audit import AuditLog, container, policy, secret
+from engine.credentials import KeySource
 from engine.errors import AuditError, ContainerFailed, HomeError, MoatError
 from engine.events import ControlReply, ControlRequest, RunInfo, RunState, timestamp
+from engine.heads import RunHeads
 from engine.home import Home
 from engine.run.approvals import FIRST_LEASE, ApprovalDesk
 from engine.run.carry import Carrier
@@ -53,7 +55,7 @@ _REMOVE = 60.0  # seconds the daemon may take to remove container and network
 class Supervisor:
     """Make one, call `run` once. `request_stop` may be called at any moment, also from a signal handler.
 
-    begin: makes the keys of the run's log; blocking, and called when the run's directory is there.
+    keys: what opens the installation's signing key, which certifies those of the run's log.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class Supervisor:
         home: Home,
         spec: RunSpec,
         granted: Granted,
-        begin: Callable[[], RunKeys],
+        keys: KeySource,
         *,
         io: AgentIO,
         notice: Callable[[str], None],
@@ -70,7 +72,7 @@ class Supervisor:
         self._home = home
         self._spec = spec
         self._granted = granted
-        self._begin = begin
+        self._keys = keys
         self._io = io
         self._notice = notice
         self._on_running = on_running
@@ -117,8 +119,12 @@ class Supervisor:
 
     async def _logged_life(self, connect: Callable[[], Runtime]) -> _Ending:
         path = self._home.run(self._spec.id) / AUDIT_DB
-        # Only the log's writer keeps the keys.
-        log = await AuditLog.open(self._home, path, keys=await asyncio.to_thread(self._begin))
+        loop = asyncio.get_running_loop()
+        heads = RunHeads(self._home, self._keys, self._spec.id, lambda said: _post(loop, self._notice, said))
+        # Only the log's writer keeps the run's keys.
+        log = await AuditLog.open(
+            self._home, path, keys=await asyncio.to_thread(heads.begin), on_checkpoint=heads.tell
+        )
         closing = str(RunState.FAILED)
         try:
             records = RunRecords(
@@ -144,6 +150,7 @@ class Supervisor:
                 await records.close()
         finally:
             await self._close_log(log, closing)
+            await asyncio.to_thread(heads.close)
 
     async def _life(self, log: AuditLog, records: RunRecords, connect: Callable[[], Runtime]) -> _Ending:
         async with contextlib.AsyncExitStack() as made:
@@ -334,6 +341,12 @@ class Supervisor:
             if not self._unwritten_said:
                 self._unwritten_said = True
                 self._notice(str(error))
+
+
+def _post(loop: asyncio.AbstractEventLoop, notice: Callable[[str], None], said: str) -> None:
+    """From another thread, one that may outlive the loop."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(notice, said)
 
 
 def _first_info(spec: RunSpec, granted: Granted) -> RunInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,7 @@ from engine.audit import RunKeys
 from engine.audit.checkpoint import Checkpoint
 from engine.audit.merkle import Frontier, leaf_hash
 from engine.credentials import KeySource
-from engine.heads import begin_run, close_run, record_head
+from engine.heads import begin_run, close_run, destroy_run, record_head
 from engine.home import Home
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -80,11 +81,10 @@ def machine(tmp_path) -> Machine:
     return Machine(Home(tmp_path / "moat"))
 
 
-@pytest.fixture
-def lived(machine: Machine) -> Machine:
+@pytest.fixture(scope="session")
+def life(tmp_path_factory) -> Machine:
     """Two days, three runs: one closed, one open, one destroyed."""
-    from engine.heads import destroy_run
-
+    machine = Machine(Home(tmp_path_factory.mktemp("life") / "moat"))
     first = machine.run("run_a1")
     first.head(3)
     machine.clock.pass_(seconds=10)
@@ -94,4 +94,12 @@ def lived(machine: Machine) -> Machine:
     machine.run("run_b2").head(7)
     machine.run("run_c3").close("failed")
     destroy_run(machine.home, machine.keys(), "run_c3", clock=machine.clock)
+    return machine
+
+
+@pytest.fixture
+def lived(machine: Machine, life: Machine) -> Machine:
+    """A copy of `life` to do things to."""
+    shutil.copytree(life.home.root, machine.home.root)
+    machine.clock.now = life.clock.now
     return machine

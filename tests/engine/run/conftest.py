@@ -7,9 +7,10 @@ import shutil
 
 import pytest
 from support.fake_runtime import FakeRuntime
-from support.run_keys import keys_of
 
-from engine.audit import Signer, read_entries, verify_log
+from engine.audit import read_entries, verify_log
+from engine.credentials import KeySource
+from engine.heads import read_pin
 from engine.home import Home
 from engine.proxy import CertificateAuthority
 from engine.run import carry, launch, supervisor
@@ -64,9 +65,9 @@ class OneRun:
         request = RunRequest(workspace=str(workspace), command=("true",), **wishes)
         spec = settle(home, request)
         self.id = spec.id
-        self.signer = Signer.generate()
+        self.keys = KeySource(home, {"MOAT_KEYRING_BACKEND": "file"})
         self.supervisor = Supervisor(
-            home, spec, granted or Granted((), ()), lambda: keys_of(self.signer, spec.id),
+            home, spec, granted or Granted((), ()), self.keys,
             io=io, notice=self.notices.append, on_running=on_running,
         )  # fmt: skip
         self.task = None
@@ -107,5 +108,5 @@ class OneRun:
         assert all(listener.fileno() == -1 for listener in self.listeners)
         if signed:
             path = self.home.run(self.id) / "audit.db"
-            verdict = verify_log(path, public_key=self.signer.public_key, finished=True)
+            verdict = verify_log(path, public_key=read_pin(self.home), finished=True)
             assert verdict.valid, verdict
