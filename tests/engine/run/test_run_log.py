@@ -16,11 +16,11 @@ from engine.audit.store import Store
 from engine.credentials import KeySource
 from engine.errors import CredentialUnreadable, RuntimeUnavailable
 from engine.events import RequestRecord, RunInfo, RunState
+from engine.heads import begin_run
 from engine.run import lifecycle, reaper
 from engine.run.library import verify_run
 from engine.run.metadata import SupervisorLock, write_metadata
 from engine.run.reports import report
-from engine.run.signing import begin_run
 
 DEAD = "run_aaaaaaaaaaaa"
 
@@ -61,7 +61,7 @@ async def test_without_keys_nothing_is_started(one_run, monkeypatch):
     def locked():
         raise CredentialUnreadable("the keychain is locked")
 
-    monkeypatch.setattr(run.supervisor, "_begin", locked)
+    monkeypatch.setattr(run.keys, "load_or_create", locked)
     run.begin()
     with pytest.raises(CredentialUnreadable):
         await run.result()
