@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -62,8 +62,6 @@ def audit_installation(
 
     began: told each run's name, how many were verified and how many there are.
     """
-    from engine.heads import read_history
-
     there = list_runs(home)
     runs = []
     for done, info in enumerate(there):
@@ -75,6 +73,17 @@ def audit_installation(
         else:
             runs.append(_told(verdict, info.id, info.name, str(info.state)))
     # Read last: a run that began meanwhile is in it, and one that was destroyed meanwhile is said to be.
+    return _installation(home, runs)
+
+
+def missing_runs(home: Home) -> InstallationAudit:
+    """The same without a look at the logs that are there: its runs are the missing ones. Blocking."""
+    return _installation(home, ())
+
+
+def _installation(home: Home, runs: Sequence[RunAudit]) -> InstallationAudit:
+    from engine.heads import read_history
+
     history = read_history(home)
     if history is None:
         return InstallationAudit(tuple(runs))
@@ -87,14 +96,6 @@ def audit_installation(
         destroyed=sum(bool(run.destroyed_at) for run in history.runs.values()),
         fault=history.fault,
     )
-
-
-def missing_runs(home: Home) -> list[RunAudit]:
-    """Runs whose directory is gone although nobody destroyed them. Blocking."""
-    from engine.heads import read_history
-
-    history = read_history(home)
-    return _missing(home, history) if history is not None else []
 
 
 class Fault(NamedTuple):

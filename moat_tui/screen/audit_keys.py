@@ -7,8 +7,8 @@ from textual.binding import Binding, BindingType
 HELP = """
 # Audit
 Every use of a credential and every refusal, in a chain of hashes. Digits choose a type, `enter` opens an
-entry, `c` goes to the chains of all runs. Where a chain breaks, a line stands before the first entry that
-does not fit. A proof bundle (`x`) verifies on any machine (`f`).
+entry, `c` goes to the chains of all runs, the missing ones too. Where a chain breaks, a line stands before
+the first entry that does not fit. A proof bundle (`x`) verifies on any machine (`f`).
 """
 
 KEYS: list[BindingType] = [

@@ -23,6 +23,7 @@ from moat_tui.screen.audit_reader import (
     PlaceFound,
     Wanted,
 )
+from moat_tui.screen.missing_runs import InstallationRead, MissingRuns
 from moat_tui.screen.models.audit_entry import entry_report, type_choices, type_tabs
 from moat_tui.screen.models.audit_head import log_head
 from moat_tui.screen.models.audit_pages import Broken, broken_of
@@ -97,6 +98,7 @@ class AuditScreen(Screen[None]):
         self._desk = ProofsDesk(app, app.face)
         self._verification: Verification | None = None
         self._reader = AuditReader(self._face, self.post_message)
+        self._missing = MissingRuns(self._face, self.post_message)
         self._chain_table.lay_out(WIDTHS)
         self.run_worker(self._reader.run, thread=True, group="log", exit_on_error=False)
         self.set_interval(LOOK_EVERY, self._look)
@@ -223,9 +225,16 @@ class AuditScreen(Screen[None]):
             (run.id, ((visible(run.name), PLAIN), *state_pieces(run, self._chains.get(run.id))))
             for run in runs
         ]
-        self._chain_table.show(rows, self._wanted.run_id if force else "")
+        self._chain_table.show([*rows, *self._missing.rows()], self._wanted.run_id if force else "")
         self._place_mark()
         self._draw()
+        if self._missing.are_due(run.id for run in runs):
+            self.run_worker(self._missing.read, thread=True, group="missing", exit_on_error=False)
+
+    @on(InstallationRead)
+    def _installation_read(self, message: InstallationRead) -> None:
+        self._missing.last, self._drawn = message, None
+        self._look()
 
     def _draw(self) -> None:
         run_id = self._wanted.run_id
@@ -289,6 +298,11 @@ class AuditScreen(Screen[None]):
     @on(ShortTable.Opened, "#audit-chains")
     def _open_chain(self) -> None:
         run_id = self._chain_table.current_key
+        if report := self._missing.report(run_id):
+            from moat_tui.screen.dialogs.report import ReportDialog
+
+            self.app.push_screen(ReportDialog("The installation's log", report))
+            return
         self.remove_class("-chains")
         self.call_after_refresh(self.view.focus)
         if run_id and run_id != self._wanted.run_id:

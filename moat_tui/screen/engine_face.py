@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         GrantInfo,
         GrantUse,
         Home,
+        InstallationAudit,
         LogLine,
         OpenView,
         ProviderInfo,
@@ -70,6 +71,7 @@ class EngineFace(Protocol):
     def verify(
         self, run_id: str, progress: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> Verdict: ...
+    def missing_runs(self) -> InstallationAudit: ...
     def entries(self, run_id: str, after: int, limit: int) -> list[Entry]: ...
     def audit_counts(self, run_id: str, after: int) -> AuditCounts: ...
     def audit_pages(self, run_id: str, types: tuple[str, ...], after: int, size: int) -> AuditPages: ...
@@ -177,6 +179,11 @@ class Engine:
         from engine import waiting_approvals
 
         return waiting_approvals(self._home, run_id)
+
+    def missing_runs(self) -> InstallationAudit:
+        from engine import missing_runs
+
+        return missing_runs(self._home)
 
     def verify(
         self, run_id: str, progress: Callable[[int, int], None], cancelled: Callable[[], bool]

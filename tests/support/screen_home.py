@@ -17,6 +17,7 @@ from engine import (
     CheckResult,
     GrantInfo,
     Home,
+    InstallationAudit,
     LogLine,
     ProviderInfo,
     RequestRecord,
@@ -133,6 +134,7 @@ class FakeFace(Engine):
         self.workspaces: dict[str, WorkspaceInfo] = {}
         self.gate: dict[str, asyncio.Event] = {}
         self.checked: list[CheckResult] = []
+        self.installation = InstallationAudit(())
         self.fixes: list[str] = []
         self.version = 0
 
@@ -159,6 +161,9 @@ class FakeFace(Engine):
             if verdict is None
             else ((verdict.entry_count, verdict.last_hash, self.version), None)
         )
+
+    def missing_runs(self) -> InstallationAudit:
+        return self.installation
 
     def verify(
         self, run_id: str, progress: Callable[[int, int], None], cancelled: Callable[[], bool]

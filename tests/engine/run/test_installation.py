@@ -63,13 +63,13 @@ def test_every_run_has_a_line(home, put):
         ("run_a1", "name-run_a1", "INTACT", 3),
     ]
     assert (found.events, found.signed, found.keys, found.destroyed) == (4, 3, 0, 0)
-    assert missing_runs(home) == []
+    assert missing_runs(home).runs == ()
 
 
 def test_without_a_log_of_its_own_an_installation_is_well(home, put):
     put("run_a1", recorded=False)
     assert audit_installation(home).well
-    assert missing_runs(home) == []
+    assert missing_runs(home).runs == ()
 
 
 def test_a_removed_directory_is_named(home, put):
@@ -77,7 +77,7 @@ def test_a_removed_directory_is_named(home, put):
     put("run_b2")
     shutil.rmtree(home.run("run_a1"))
     found = audit_installation(home)
-    (gone,) = missing_runs(home)
+    (gone,) = missing_runs(home).runs
     assert gone == found.runs[-1]
     assert (gone.run, gone.verdict, gone.well, gone.entries) == ("run_a1", "TRUNCATED", False, 3)
     assert gone.why.startswith("its directory was removed, and not by moat destroy; it began at 20")
@@ -87,7 +87,7 @@ def test_a_removed_directory_is_named(home, put):
 def test_a_moved_away_runs_directory_is_all_runs_missing(home, put):
     put("run_a1")
     shutil.rmtree(home.runs)
-    assert [run.run for run in missing_runs(home)] == ["run_a1"]
+    assert [run.run for run in missing_runs(home).runs] == ["run_a1"]
 
 
 async def test_a_destroyed_run_is_not_missing(home, put):

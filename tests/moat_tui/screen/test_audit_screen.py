@@ -12,7 +12,7 @@ from support.real_chain import ChainFace, chain, tamper, write_chain
 from support.screen_home import ago, write_run
 from support.waiting import screen_text, wait_for
 
-from engine import RunInfo, RunState
+from engine import InstallationAudit, RunAudit, RunInfo, RunState
 from moat_tui.screen.audit_screen import AuditScreen
 from moat_tui.screen.dialogs.confirm import ConfirmDialog
 from moat_tui.screen.dialogs.file_path import FilePathDialog
@@ -129,6 +129,31 @@ async def test_the_chains_of_all_runs(screen, home, face, size):
         await sees(pilot, "Audit of older", "First broken entry")
         await pilot.press("escape")
         await wait_for(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
+
+
+@SIZES
+async def test_missing_runs_stand_among_the_chains(screen, home, face, size):
+    for run in (RUN, OTHER):
+        write_run(home, run)
+        write_chain(home, run.id, chain())
+    gone = RunAudit("run_0f0f0f0f0f0f", "TRUNCATED", False, entries=1200, why="its directory was removed")
+    face.installation = InstallationAudit((gone,), fault="event 3 is missing")
+    async with screen(size) as pilot:
+        here = await open_audit(pilot)
+        await sees(pilot, "✓ INTACT")
+        await pilot.press("c")
+        await sees(pilot, "older", "heads/", "✗ TAMPERED", "run_0f0f0f0f0f0f", "✗ MISSING", "1,200")
+        await pilot.press("end")
+        await wait_for(pilot, lambda: here._chain_table.current_key == gone.run)
+        await pilot.press("enter")
+        await sees(pilot, "This run is missing.", "its directory was removed")
+        await pilot.press("escape", "up", "enter")
+        await sees(pilot, "The installation's log does not hold.", "event 3 is missing")
+        await pilot.press("escape")
+        face.installation = InstallationAudit((gone, RunAudit(OTHER.id, "TRUNCATED", False)))
+        shutil.rmtree(home.run(OTHER.id))
+        await sees(pilot, OTHER.id)  # looked for again, because a run is gone
+        assert "heads/" not in screen_text(pilot)
 
 
 async def test_verifying_has_a_bar_and_can_be_cancelled(screen, home, face):
