@@ -308,6 +308,7 @@ class Admission:
 
     async def passed(self, exchange: Exchange, rule: str) -> None:
         """A tunnel begins whose inside is not seen."""
+        self._open.add(exchange)
         exchange.rule = rule
         exchange.status = 200
         try:

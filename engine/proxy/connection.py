@@ -33,11 +33,14 @@ from engine.proxy.http1 import HeadedRequest, MalformedHeadHook
 from engine.proxy.http1_head import BadRequest, check_fields, may_be_http
 from engine.proxy.inject import returnable
 from engine.proxy.opaque import PASSTHROUGH, is_opaque
+from engine.proxy.ssh import SSH
 from engine.proxy.stream import ANSWER, EXCHANGE, PERMIT, ClosedLayer, DecoyHook, Failure, http_layer
 from engine.proxy.tls import Tls, client_failure, upstream_alpn
 from engine.proxy.tunnels import judge_connect
 from engine.proxy.upstream import open_upstream
 from engine.proxy.watched import WatchedHandler
+
+_NO_SSH = "This connection has carried something else before, and SSH needs one of its own."
 
 
 class AgentConnection(WatchedHandler):
@@ -159,6 +162,9 @@ class AgentConnection(WatchedHandler):
         if (frozen := await self._admission.frozen_at(authority, exchange)) is not None:
             return frozen
         decision = judge_connect(authority, self._admission.policy, self._dialer)
+        if decision.allowed and decision.rule == SSH:  # the lane serves it, where it is asked for properly
+            remedy = "Send the run's user and password with a connection's first request."
+            decision = Decision(False, decision.destination, None, 403, "ssh-first", _NO_SSH, remedy)
         if decision.destination is not None:
             exchange.host = decision.destination.host
         if decision.allowed:

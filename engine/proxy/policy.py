@@ -18,6 +18,7 @@ from engine.proxy.identity import destination_of
 from engine.proxy.placeholders import placeholders_sent
 from engine.proxy.rules import Ambiguous, Rules, Ruling
 from engine.proxy.spec import ProxySpec
+from engine.proxy.ssh import SSH, SSH_PORT
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -25,6 +26,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     private: what a person opened on the host; in strict it is allowed, an address too.
     passthrough: hosts whose TLS is not intercepted (engine/proxy/opaque.py).
+    ssh: the SSH servers of grants; what is not SSH does not pass to them (engine/proxy/ssh.py).
     """
 
     mode: str
@@ -33,6 +35,7 @@ class Policy(msgspec.Struct, frozen=True):
     rules: Rules = Rules()
     private: frozenset[Destination] = frozenset()
     passthrough: tuple[HostPattern, ...] = ()
+    ssh: frozenset[Destination] = frozenset()
 
     @classmethod
     def of(cls, spec: ProxySpec) -> Policy:
@@ -56,8 +59,9 @@ class Policy(msgspec.Struct, frozen=True):
                 rules.append(GrantRule(injection.grant, index, pattern, rule.header.lower()))
             grants.append(Grant(injection.grant, tuple(rules), tuple(p for p in injection.placeholders if p)))
         judged = Rules(spec.own_rules, spec.rules)
-        opened = frozenset(spec.private)
-        return cls(spec.mode, tuple(allow), GrantIndex(grants), judged, opened, tuple(passthrough))
+        opened, servers = frozenset(spec.private), frozenset(spec.ssh)
+        index = GrantIndex(grants)
+        return cls(spec.mode, tuple(allow), index, judged, opened, tuple(passthrough), servers)
 
     @property
     def isolated(self) -> bool:
@@ -86,11 +90,35 @@ def decide(head: RequestHead, policy: Policy) -> Decision:
 
 def decide_tunnel(destination: Destination, policy: Policy) -> Decision:
     """Whether a tunnel may be begun at all. Names are judged request by request, where the client can read
-    the refusal; an address in an isolated run can never become anything, so its CONNECT fails.
+    the refusal; an address in an isolated run can never become anything, so its CONNECT fails. Nor can SSH
+    become readable: it is allowed to the servers of grants, and elsewhere its usual port has to be named.
     """
+    if destination in policy.ssh:
+        return _judge_ssh(destination, policy)
     if destination.ip and policy.isolated and destination not in policy.private:
         return _no_address(destination, policy).decision
+    if destination.port == SSH_PORT and policy.isolated and not _may_be_named(destination, policy):
+        return deny(
+            403,
+            "no-ssh-grant",
+            f"{destination} is no SSH server of this run's grants (network policy `{policy.mode}`).",
+            f"Grant it on the host: moat grant ssh --host {destination.host}, "
+            f"and run with -g ssh:{destination.host}.",
+            destination,
+        ).decision
     return Decision(True, destination)
+
+
+def _may_be_named(destination: Destination, policy: Policy) -> bool:
+    return _is_named(destination, policy) or policy.rules.speak_of(destination)
+
+
+def _judge_ssh(destination: Destination, policy: Policy) -> Decision:
+    """The grant names the server; an entry of network.rules that shuts it altogether still counts."""
+    ruling = policy.rules.shuts(destination)
+    if ruling is not None:
+        return _rule_denied(ruling, destination).decision
+    return Decision(True, destination, rule=SSH)
 
 
 def _judge(head: RequestHead, destination: Destination, policy: Policy) -> Decision:
@@ -141,14 +169,18 @@ def _ruling(head: RequestHead, destination: Destination, policy: Policy) -> Ruli
             destination,
         ) from None
     if ruling is not None and not ruling.allow:
-        raise deny(
-            403,
-            "rule-denied",
-            f"A rule of this run's network policy denies it: {ruling}.",
-            "If the request is meant, a person can change that rule.",
-            destination,
-        )
+        raise _rule_denied(ruling, destination)
     return ruling
+
+
+def _rule_denied(ruling: Ruling, destination: Destination) -> Denied:
+    return deny(
+        403,
+        "rule-denied",
+        f"A rule of this run's network policy denies it: {ruling}.",
+        "If the request is meant, a person can change that rule.",
+        destination,
+    )
 
 
 def _no_address(destination: Destination, policy: Policy) -> Denied:
@@ -161,13 +193,15 @@ def _no_address(destination: Destination, policy: Policy) -> Denied:
     )
 
 
+def _is_named(destination: Destination, policy: Policy) -> bool:
+    return destination in policy.private or any(pattern.matches(destination) for pattern in policy.allow)
+
+
 def _check_named(destination: Destination, policy: Policy, granted: bool) -> None:
     """What no rule speaks of must be granted, opened or in network.allow; or a person is asked."""
-    if destination in policy.private:
-        return
-    if destination.ip:
+    if destination.ip and destination not in policy.private:
         raise _no_address(destination, policy)
-    if granted or any(pattern.matches(destination) for pattern in policy.allow):
+    if granted or _is_named(destination, policy):
         return
     raise deny(
         403,

@@ -85,6 +85,25 @@ class Rules:
         rulings = self._speaking_of(destination)
         return not rulings or rulings[0].anything
 
+    def speak_of(self, destination: Destination) -> bool:
+        return bool(self._speaking_of(destination))
+
+    def shuts(self, destination: Destination) -> Ruling | None:
+        """The ruling that denies all of a host whatever is said to it, SSH included. An entry that lets some
+        requests pass is about requests; one that allows this very port comes before a later one that denies.
+        """
+        for host, rulings in self._entries:
+            if not host.names(destination):
+                continue
+            if any(ruling.allow for ruling in rulings):
+                if host.covers(destination, deny=False):
+                    return None
+            elif host.covers(destination, deny=True):
+                shut = next((ruling for ruling in rulings if ruling.anything), None)
+                if shut is not None:
+                    return shut
+        return None
+
     def _speaking_of(self, destination: Destination) -> list[Ruling]:
         return [
             ruling

@@ -89,6 +89,7 @@ class ProxySpec(msgspec.Struct, frozen=True):
     passthrough: hosts whose TLS is not intercepted, as in `allow`; a grant's host always is.
     served: what the proxy itself gives to its run.
     decoys: what freezes the run's network when it is seen leaving.
+    ssh: the SSH servers of the run's grants; tunnels to them carry SSH alone.
     """
 
     run_id: str
@@ -107,6 +108,7 @@ class ProxySpec(msgspec.Struct, frozen=True):
     upstream_proxy: UpstreamProxy | None = None
     served: tuple[Served, ...] = ()
     decoys: tuple[Decoy, ...] = ()
+    ssh: tuple[Destination, ...] = ()
 
     def __repr__(self) -> str:
         return f"ProxySpec(run_id={self.run_id!r}, mode={self.mode!r}, injections={self.injections!r})"

@@ -4,6 +4,7 @@
     heads      which requests it takes, and what goes over the wire for them
     body       where a body ends
     relay      one admitted request and its response, streamed both ways
+    ssh_tunnel what passes to an SSH server of a grant
     upstreams  the run's connections to its upstreams, kept and used again
     contexts   TLS contexts of the ssl module
     records    what observers get, off the request's own path

@@ -34,8 +34,10 @@ from engine.proxy.lane.heads import answer_wire, broken_wire, is_certain, reques
 from engine.proxy.lane.link import Link
 from engine.proxy.lane.records import Records
 from engine.proxy.lane.relay import End, Relay
+from engine.proxy.lane.ssh_tunnel import ESTABLISHED, serve_ssh
 from engine.proxy.lane.upstreams import NotReached, Upstream, Upstreams
 from engine.proxy.opaque import is_opaque
+from engine.proxy.ssh import SSH
 from engine.proxy.tls import Tls, client_failure
 from engine.proxy.tunnels import judge_connect
 
@@ -101,7 +103,9 @@ class Session(Link):
 
     async def serve(self) -> None:
         try:
-            await self._tunnelled()
+            if not await self._tunnelled():
+                self.close()
+                return
             async with asyncio.timeout(HEAD_TIMEOUT):
                 await self._secured()
             while await self._one():
@@ -123,13 +127,14 @@ class Session(Link):
 
     # -- before the first request ----------------------------------------------------------------
 
-    async def _tunnelled(self) -> None:
+    async def _tunnelled(self) -> bool:
+        """Whether TLS is what should come next; where it is SSH, all of it has passed."""
         if not self._services.fast or self.entry is not Entry.PROXY:
             raise _HandOver
         end = await self._head(due=True)
         head = self._parse(end)
         admission = self._services.admission
-        if head.method != "CONNECT" or head.version != "HTTP/1.1" or head.closes:
+        if head.method != "CONNECT":
             raise _HandOver
         if not admission.authenticated(head.values(b"proxy-authorization")):
             raise _HandOver
@@ -138,9 +143,24 @@ class Session(Link):
         decision = judge_connect(head.authority, admission.policy, self._services.dialer)
         if not decision.allowed or decision.destination is None:
             raise _HandOver
+        if decision.rule == SSH:
+            del self.buffer[:end]
+            await self._ssh(head, decision.destination)
+            return False
+        if head.version != "HTTP/1.1" or head.closes:
+            raise _HandOver
         del self.buffer[:end]
         self._tunnel = decision.destination
-        self.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        self.write(ESTABLISHED)
+        return True
+
+    async def _ssh(self, head: Head, server: Destination) -> None:
+        services = self._services
+        exchange = Exchange(services.admission.redactor, "CONNECT", str(server), server.host)
+        try:
+            await serve_ssh(self, head, server, services.admission, services.dialer, exchange)
+        finally:
+            await services.records.put(exchange)
 
     async def _secured(self) -> None:
         assert self._tunnel is not None

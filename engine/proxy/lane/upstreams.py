@@ -70,26 +70,13 @@ class Upstreams:
 
     async def open(self, place: Place) -> Upstream:
         """Raises NotReached."""
-        host, port = place
-        try:
-            reader, writer = await self._dialer.dial(host, port)
-        except DialRefused as error:
-            raise NotReached(
-                answers.refusal(403, error.rule, f"{host}:{port}", error.message, error.remedy)
-            ) from error
-        except DialFailed as error:
-            raise NotReached(answers.upstream_failure(host, str(error))) from error
-        link = Link()
-        transport = writer.transport
-        link.connection_made(transport)
-        link.buffer += bytes(getattr(reader, "_buffer", b""))
-        transport.set_protocol(link)
+        link, writer = await dial(self._dialer, place)
         try:
             async with asyncio.timeout(upstream.HANDSHAKE_TIMEOUT):
-                await link.handshake(self._context, server=False, host=host)
+                await link.handshake(self._context, server=False, host=place[0])
         except (OSError, TimeoutError) as error:
             link.abort()
-            raise NotReached(answers.upstream_failure(host, _in_words(error))) from error
+            raise NotReached(answers.upstream_failure(place[0], _in_words(error))) from error
         except BaseException:
             link.abort()
             raise
@@ -139,6 +126,27 @@ class Upstreams:
             waiting.remove(found)
         if not waiting:
             self._of.pop(found.place, None)
+
+
+async def dial(dialer: Dialer, place: Place) -> tuple[Link, asyncio.StreamWriter]:
+    """A TCP connection to a checked address, as a link without TLS; the writer must be kept as long, since
+    it closes its transport when nobody holds it. Raises NotReached.
+    """
+    host, port = place
+    try:
+        reader, writer = await dialer.dial(host, port)
+    except DialRefused as error:
+        raise NotReached(
+            answers.refusal(403, error.rule, f"{host}:{port}", error.message, error.remedy)
+        ) from error
+    except DialFailed as error:
+        raise NotReached(answers.upstream_failure(host, str(error))) from error
+    link = Link()
+    transport = writer.transport
+    link.connection_made(transport)
+    link.buffer += bytes(getattr(reader, "_buffer", b""))
+    transport.set_protocol(link)
+    return link, writer
 
 
 def _in_words(error: Exception) -> str:

@@ -1,0 +1,117 @@
+"""A tunnel to an SSH server of a grant: dialled at the CONNECT, cut unless both sides speak SSH.
+
+Nothing of a side passes before its first bytes have shown that; then bytes leave in the call that brings
+them, and a side that reads slowly stops the other from being read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from engine.proxy.admission import Admission
+from engine.proxy.decision import Decision
+from engine.proxy.destination import Destination
+from engine.proxy.dial import Dialer
+from engine.proxy.exchange import Exchange
+from engine.proxy.http1_head import HEAD_TIMEOUT, Head
+from engine.proxy.lane.heads import answer_wire
+from engine.proxy.lane.link import Link
+from engine.proxy.lane.upstreams import NotReached, dial
+from engine.proxy.ssh import SSH, speaks_ssh
+
+ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+async def serve_ssh(
+    agent: Link,
+    head: Head,
+    destination: Destination,
+    admission: Admission,
+    dialer: Dialer,
+    exchange: Exchange,
+) -> None:
+    """Answer the CONNECT of `head`, which was judged, and carry what follows. The agent's link stays open."""
+    exchange.sent(head.fields)
+    try:
+        server, writer = await dial(dialer, (destination.host, destination.port))
+    except NotReached as error:
+        exchange.answer(error.answer)
+        agent.write(answer_wire(error.answer, head))
+        return
+    try:
+        await admission.passed(exchange, SSH)
+        agent.write(ESTABLISHED)
+        stranger = await SshTunnel(agent, server, exchange).carry()
+        if stranger:
+            message = f"The tunnel to {destination} was cut: {stranger} does not speak SSH."
+            exchange.error = message
+            await admission.refused(exchange, Decision(False, destination, rule="not-ssh", message=message))
+    finally:
+        writer.close()
+
+
+@dataclass(slots=True)
+class _Side:
+    name: str
+    link: Link
+    shown: bool = False  # whether it has begun as SSH does
+
+
+class SshTunnel:
+    """`carry` it once. Bytes are counted in `exchange`."""
+
+    def __init__(self, agent: Link, server: Link, exchange: Exchange) -> None:
+        self._agent = _Side("the client", agent)
+        self._server = _Side("the server", server)
+        self._exchange = exchange
+        self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def carry(self) -> str:
+        """Until either side ends. Returns what did not speak SSH; empty when both did."""
+        loop = asyncio.get_running_loop()
+        silence = loop.call_later(HEAD_TIMEOUT, self._silent)
+        links = (self._agent.link, self._server.link)
+        for link in links:
+            link.changed = self._moved
+        try:
+            self._moved()
+            return await self._over
+        finally:
+            silence.cancel()
+            for link in links:
+                link.ignore()
+
+    def _moved(self) -> None:
+        for source, sink in ((self._agent, self._server), (self._server, self._agent)):
+            if self._over.done():
+                return
+            self._pass_on(source, sink.link)
+        if not self._over.done() and (self._agent.link.ended or self._server.link.ended):
+            self._over.set_result("")
+
+    def _pass_on(self, source: _Side, sink: Link) -> None:
+        link = source.link
+        if not source.shown:
+            shown = speaks_ssh(link.buffer)
+            if shown is None:
+                return
+            if not shown:
+                self._over.set_result(source.name)
+                return
+            source.shown = True
+        if link.buffer:
+            data = bytes(link.buffer)
+            link.buffer.clear()
+            self._exchange.tunnelled(data, outwards=source is self._agent)
+            sink.write(data)
+        if sink.full:
+            link.pause()
+        else:
+            link.resume()
+
+    def _silent(self) -> None:
+        if not self._over.done():
+            late = next((side.name for side in (self._agent, self._server) if not side.shown), "")
+            if late:
+                self._over.set_result(late)
