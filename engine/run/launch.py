@@ -103,11 +103,21 @@ async def launch(
         if transparent is not None:
             undo.callback(_close_transparent, transparent)
         token = secrets.token_urlsafe(32)
+        port = listener.getsockname()[1]
         ssh = await undo.enter_async_context(contextlib.AsyncExitStack())
         delivery = await ssh.enter_async_context(
-            deliver_ssh(home, spec.id, granted.ssh, recorder, reach, info, sandbox)
+            deliver_ssh(
+                home,
+                spec.id,
+                granted.ssh,
+                recorder,
+                reach,
+                info,
+                sandbox,
+                (port, token),
+                isolated=spec.isolated,
+            )
         )
-        port = listener.getsockname()[1]
         aws = deliver_aws(granted.aws, spec.id, (reach.host, port, token), recorder.learn, say)
         ca, trust = await certificates
         await image
@@ -209,6 +219,7 @@ def _proxy_spec(spec: RunSpec, granted: Granted, aws: AwsDelivery, token: str, s
         hidden=(*granted.secrets.masked, *granted.decoys.hidden),
         decoys=granted.decoys.decoys,
         served=aws.served,
+        ssh=granted.ssh.servers if granted.ssh else (),
     )
 
 

@@ -66,7 +66,6 @@ async def prepare(
         *_expiry_notices(granted),
         _unmasked(granted.secrets),
         _unwatched(spec),
-        _unreachable(spec.policy, ssh if spec.isolated else ()),
     ):
         if line:
             notice(line)
@@ -91,7 +90,3 @@ def _unwatched(spec: RunSpec) -> str:
     if spec.policy != ASK or spec.viewer:
         return ""
     return "with the policy ask, requests wait for you only while you watch: moat, or moat approvals --watch"
-
-
-def _unreachable(policy: str, ssh: tuple[str, ...]) -> str:
-    return f"with the policy {policy} no SSH server can be reached: {', '.join(ssh)}" if ssh else ""

@@ -6,8 +6,9 @@ import asyncio
 
 from engine.errors import GrantError
 from engine.home import Home
+from engine.proxy.destination import BadDestination, Destination, normalise_host
 from engine.run.ssh_delivery import SshAccess
-from engine.ssh_agent import SshMappings, agent_keys, agent_socket
+from engine.ssh_agent import Mapping, SshMappings, agent_keys, agent_socket
 
 
 async def open_ssh(home: Home, profile: str, names: tuple[str, ...]) -> SshAccess:
@@ -25,4 +26,15 @@ async def open_ssh(home: Home, profile: str, names: tuple[str, ...]) -> SshAcces
                 remedy="Add it with ssh-add, or grant the host again with another: "
                 f"moat grant ssh --host {mapping.host}",
             )
-    return SshAccess(grants, mappings, agent)
+    return SshAccess(grants, mappings, agent, tuple(map(_server, mappings)))
+
+
+def _server(mapping: Mapping) -> Destination:
+    try:
+        host, is_ip = normalise_host(mapping.host)
+    except BadDestination as error:
+        raise GrantError(
+            f"{mapping.grant} names no host that can be reached: {error}",
+            remedy=f"Revoke it, and grant the host by its name: moat revoke {mapping.grant}",
+        ) from error
+    return Destination(host, mapping.port, is_ip)

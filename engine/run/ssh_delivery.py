@@ -8,35 +8,37 @@ agent's command, carries a socket of its own over TCP, and shows the run's token
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import os
 import secrets
 import socket
 from collections.abc import AsyncIterator
-from importlib import resources
 from pathlib import Path
 
 import msgspec
 
 from engine.errors import ProxyError, UsageError
 from engine.home import Home
+from engine.proxy.destination import Destination
 from engine.run.socket_path import short_path
+from engine.run.ssh_client import OWN, client_files, in_container
 from engine.runtimes import Bind, EngineInfo, PlacedFile, ProxyReach, Sandbox
-from engine.ssh_agent import Mapping, SshAgent, SshEndpoint, SshGrant, SshRecorder, key_type
+from engine.ssh_agent import Mapping, SshAgent, SshEndpoint, SshGrant, SshRecorder
 
 AGENT_DIR = "/run/moat/ssh"
 AGENT_SOCKET = f"{AGENT_DIR}/agent.sock"
-KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
-_OWN = "/moat/ssh"
 
 
 class SshAccess(msgspec.Struct, frozen=True):
-    """What a run may log in to. agent: the socket of the person's own agent."""
+    """What a run may log in to. agent: the socket of the person's own agent.
+
+    servers: where its mappings lead, as the proxy knows them.
+    """
 
     grants: tuple[SshGrant, ...]
     mappings: tuple[Mapping, ...]
     agent: Path
+    servers: tuple[Destination, ...] = ()
 
 
 class SshDelivery(msgspec.Struct, frozen=True):
@@ -66,33 +68,39 @@ async def deliver_ssh(
     reach: ProxyReach,
     engine: EngineInfo,
     sandbox: Sandbox,
+    proxy: tuple[int, str],
+    *,
+    isolated: bool,
 ) -> AsyncIterator[SshDelivery]:
-    """Listen until left. Without access there is nothing to deliver, and nothing listens."""
+    """Listen until left. Without access there is nothing to deliver, and nothing listens.
+
+    proxy: its port and the run's token. isolated: whether it is the container's only way out.
+    """
     if access is None:
         yield SshDelivery()
         return
     agent = SshAgent(access.grants, recorder, access.agent)
     env = {"SSH_AUTH_SOCK": AGENT_SOCKET}
-    known_hosts = PlacedFile(KNOWN_HOSTS, _known_hosts(access.mappings))
+    client = client_files(access.mappings, (reach.host, *proxy), isolated=isolated)
     if sandbox == "standard" and engine.platform == "linux":
         directory = home.ensure_dir(home.run(run_id) / "ssh")
         endpoint, listener = SshEndpoint(agent), _listen_unix(directory / "agent.sock")
-        delivery = SshDelivery((Bind(str(directory), AGENT_DIR),), (known_hosts,), env)
+        delivery = SshDelivery((Bind(str(directory), AGENT_DIR),), client, env)
     else:
         token = secrets.token_urlsafe(32)
         endpoint, listener = SshEndpoint(agent, token=token, peers=reach.peers), _listen_tcp(reach.bind)
         place = f"{reach.host} {listener.getsockname()[1]} {token}\n"
         delivery = SshDelivery(
             files=(
-                known_hosts,
+                *client,
                 PlacedFile(AGENT_DIR, directory=True, mode=0o1777),
-                PlacedFile(f"{_OWN}/start", _own("ssh_start.sh"), mode=0o755),
-                PlacedFile(f"{_OWN}/relay.py", _own("ssh_relay.py")),
-                PlacedFile(f"{_OWN}/relay.pl", _own("ssh_relay.pl")),
-                PlacedFile(f"{_OWN}/endpoint", place.encode()),
+                PlacedFile(f"{OWN}/start", in_container("ssh_start.sh"), mode=0o755),
+                PlacedFile(f"{OWN}/relay.py", in_container("ssh_relay.py")),
+                PlacedFile(f"{OWN}/relay.pl", in_container("ssh_relay.pl")),
+                PlacedFile(f"{OWN}/endpoint", place.encode()),
             ),
             env=env,
-            before=("/bin/sh", f"{_OWN}/start"),
+            before=("/bin/sh", f"{OWN}/start"),
         )
     try:
         await endpoint.start(listener)
@@ -101,20 +109,6 @@ async def deliver_ssh(
         await endpoint.close()
         listener.close()
         await asyncio.to_thread(_forget, home.run(run_id) / "ssh")
-
-
-def _known_hosts(mappings: tuple[Mapping, ...]) -> bytes:
-    """The pinned keys, so that the agent's ssh asks nobody whether it may trust them."""
-    text = ""
-    for mapping in mappings:
-        names = mapping.host if mapping.port == 22 else f"{mapping.host},[{mapping.host}]:{mapping.port}"
-        for blob in sorted(mapping.blobs()):
-            text += f"{names} {key_type(blob)} {base64.b64encode(blob).decode()}\n"
-    return text.encode()
-
-
-def _own(name: str) -> bytes:
-    return resources.files("engine.run").joinpath("in_container", name).read_bytes()
 
 
 def _listen_unix(path: Path) -> socket.socket:

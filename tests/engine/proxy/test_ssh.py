@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support.proxying import Proxying, closed, proxy_authorization, proxying, read_answer
+from support.proxying import closed, proxy_authorization, read_answer
+from support.ssh_proxying import BANNER, CLIENT, GIT, SERVERS, granted, parrot
 
 from engine.config.rules import HostRules, parse_rule
 from engine.proxy import parse_connect_to
@@ -18,49 +16,7 @@ from engine.proxy.policy import Policy, decide_tunnel
 from engine.proxy.rules import Rules
 from engine.proxy.ssh import speaks_ssh
 
-GIT = "git.test"
-SERVERS = (Destination(GIT, 22),)
-BANNER = b"SSH-2.0-OpenSSH_9.2p1\r\n"
-CLIENT = b"SSH-2.0-libssh2_1.11.0\r\n"
 SHUT = (HostRules(GIT, (parse_rule("deny"),)),)
-
-type Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-async def parrot(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Says who it is as sshd does, then everything again that it hears."""
-    writer.write(BANNER)
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-
-
-@asynccontextmanager
-async def granted(
-    tmp_path: Path, serve: Serve = parrot, mode: str = "strict", **spec: Any
-) -> AsyncIterator[Proxying]:
-    """A proxy whose run has an SSH grant for GIT, where `serve` answers."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await serve(reader, writer)
-        except OSError:
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    fields: dict[str, Any] = {
-        "connect_to": (parse_connect_to(f"{GIT}:22:127.0.0.1:{port}"),),
-        "ssh": SERVERS,
-        "mode": mode,
-    }
-    try:
-        async with proxying(tmp_path, **(fields | spec)) as proxy:
-            yield proxy
-    finally:
-        server.close()
 
 
 async def heard(reader: asyncio.StreamReader, size: int) -> bytes:
