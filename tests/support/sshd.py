@@ -31,6 +31,7 @@ class Sshd:
             f"Port {self.port}\nListenAddress 0.0.0.0\nHostKey {host_key}\nPidFile none\nUsePAM no\n"
             f"AuthorizedKeysFile {authorized_keys}\nStrictModes no\nPasswordAuthentication no\n"
             "KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\nLogLevel VERBOSE\n"
+            "Subsystem sftp internal-sftp\n"
         )
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
@@ -39,8 +40,10 @@ class Sshd:
         self._process = subprocess.Popen([program, "-D", "-f", str(config), "-E", str(self.log)])
         _wait_for_port(self.port)
 
-    def known_hosts_line(self, name: str) -> str:
-        return f"[{name}]:{self.port} {' '.join(self.public_key)}\n"
+    def known_hosts_line(self, name: str, *, port: int = 0) -> str:
+        """port: where a client believes it to be; 0 is its own."""
+        place = name if port == 22 else f"[{name}]:{port or self.port}"
+        return f"{place} {' '.join(self.public_key)}\n"
 
     def close(self) -> None:
         self._process.terminate()
