@@ -1,8 +1,9 @@
 """From a settled spec to a started container behind a listening proxy.
 
-The order is chosen for speed: the network comes first because the proxy's socket binds to its gateway;
-the proxy's library imports in a thread while the daemon works; the container starts before the proxy
-accepts, and its first connection waits in the socket's backlog.
+The order is chosen for speed: the network comes first because the proxy's socket binds to its gateway, or
+is made on it where the host has no address; the proxy's library imports in a thread while the daemon
+works; the container starts before the proxy accepts, and its first connection waits in the socket's
+backlog.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from engine.errors import ProxyError
+from engine.errors import MoatError, ProxyError
 from engine.home import Home
 from engine.proxy import ProxySpec
 from engine.run.aws_delivery import AwsDelivery, deliver_aws
 from engine.run.environment import container_environment, trust_files
 from engine.run.injections import Granted
+from engine.run.listeners import Listeners, open_listeners
 from engine.run.port_relay import start_port_relay
 from engine.run.spec import RunSpec
 from engine.run.ssh_delivery import SshDelivery, deliver_ssh
@@ -65,6 +67,7 @@ class Launched:
     proxy: ProxyServer
     sandbox: Sandbox
     ssh: contextlib.AsyncExitStack
+    listeners: Listeners | None
 
     async def close(self) -> None:
         """Close what this process holds of it; the container is the engine's to remove."""
@@ -72,6 +75,8 @@ class Launched:
             await self.proxy.close()
             await self.ssh.aclose()
         finally:
+            if self.listeners is not None:
+                _close_listeners(self.listeners)
             await self.attachment.close()
 
 
@@ -92,16 +97,27 @@ async def launch(
         certificates = group.create_task(asyncio.to_thread(_certificates, home))
         told = group.create_task(engine.info())
         image = group.create_task(engine.ensure_image(spec.image, say))
-        network = await whole(engine.create_network(spec.id, home_label(home.root), spec.isolated))
+        network = await _network(home, spec, engine, apart=spec.isolated)
         info = await told
         sandbox = choose_sandbox(spec.sandbox, info.platform, info.runtimes)
+        listeners = None
+        if network.apart and info.platform == "linux" and not info.rootless:
+            try:
+                relayed = granted.ssh is not None and sandbox != "standard"
+                listeners = await open_listeners(home, spec, info, engine, network, agent=relayed)
+                undo.callback(_close_listeners, listeners)
+            except (MoatError, OSError) as error:
+                network = await _not_apart(home, spec, engine, error, say)
         reach = proxy_reach(info, network)
-        listener = _listen(reach)
-        undo.callback(_close_listener, listener)
-        relay = partial(start_port_relay, home, spec, engine, network)
-        transparent = await open_transparent(spec, info, reach, relay, say)
-        if transparent is not None:
-            undo.callback(_close_transparent, transparent)
+        if listeners is not None:
+            listener, transparent = listeners.proxy, listeners.transparent
+        else:
+            listener = _listen(reach)
+            undo.callback(_close_listener, listener)
+            relay = partial(start_port_relay, home, spec, engine, network)
+            transparent = await open_transparent(spec, info, reach, relay, say)
+            if transparent is not None:
+                undo.callback(_close_transparent, transparent)
         token = secrets.token_urlsafe(32)
         port = listener.getsockname()[1]
         ssh = await undo.enter_async_context(contextlib.AsyncExitStack())
@@ -115,6 +131,7 @@ async def launch(
                 info,
                 sandbox,
                 (port, token),
+                listeners.agent if listeners else None,
                 isolated=spec.isolated,
             )
         )
@@ -149,7 +166,22 @@ async def launch(
         await proxy.start(listener, transparent)
         await starting
         undo.pop_all()
-    return Launched(container, attachment, proxy, sandbox, ssh)
+    return Launched(container, attachment, proxy, sandbox, ssh, listeners)
+
+
+async def _network(home: Home, spec: RunSpec, engine: Runtime, *, apart: bool) -> Network:
+    return await whole(engine.create_network(spec.id, home_label(home.root), spec.isolated, apart=apart))
+
+
+async def _not_apart(
+    home: Home, spec: RunSpec, engine: Runtime, error: MoatError | OSError, say: Callable[[str], None]
+) -> Network:
+    """Without what an apart network needs, the run has the usual one, and that is said."""
+    why = error.what if isinstance(error, MoatError) else error.strerror
+    open_to = "what listens on every address of this machine is in reach of this run"
+    say(f"{open_to}: {why}; try: moat doctor --fix")
+    await engine.remove_run(spec.id)
+    return await _network(home, spec, engine, apart=False)
 
 
 def _load_proxy() -> type[ProxyServer]:
@@ -190,6 +222,11 @@ def _close_listener(listener: socket.socket) -> None:
     if listener.fileno() >= 0:
         asyncio.get_running_loop().remove_reader(listener.fileno())
         listener.close()
+
+
+def _close_listeners(listeners: Listeners) -> None:
+    for sock in listeners.sockets():
+        _close_listener(sock)
 
 
 def _close_transparent(transparent: TransparentSockets) -> None:

@@ -69,12 +69,14 @@ async def deliver_ssh(
     engine: EngineInfo,
     sandbox: Sandbox,
     proxy: tuple[int, str],
+    listening: socket.socket | None = None,
     *,
     isolated: bool,
 ) -> AsyncIterator[SshDelivery]:
     """Listen until left. Without access there is nothing to deliver, and nothing listens.
 
     proxy: its port and the run's token. isolated: whether it is the container's only way out.
+    listening: a TCP socket for where one is needed, instead of one of this machine's address.
     """
     if access is None:
         yield SshDelivery()
@@ -88,7 +90,10 @@ async def deliver_ssh(
         delivery = SshDelivery((Bind(str(directory), AGENT_DIR),), client, env)
     else:
         token = secrets.token_urlsafe(32)
-        endpoint, listener = SshEndpoint(agent, token=token, peers=reach.peers), _listen_tcp(reach.bind)
+        endpoint, listener = (
+            SshEndpoint(agent, token=token, peers=reach.peers),
+            listening or _listen_tcp(reach.bind),
+        )
         place = f"{reach.host} {listener.getsockname()[1]} {token}\n"
         delivery = SshDelivery(
             files=(

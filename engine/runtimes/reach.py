@@ -1,7 +1,8 @@
 """How a container reaches the run's proxy (DESIGN.md, "Reach and isolation per runtime").
 
 On native Linux that is the gateway of the run's own bridge, where only that bridge's containers and the
-host itself can connect. Docker Desktop forwards `host.docker.internal` to the host's loopback.
+host itself can connect; on a network apart from the host, an address that only its containers know. Docker
+Desktop forwards `host.docker.internal` to the host's loopback.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ PROXY_HOST = "host.docker.internal"
 
 
 class ProxyReach(msgspec.Struct, frozen=True):
-    """host: the name to put in the proxy URL; bind: the address the proxy listens on; extra_hosts: for the
-    container's /etc/hosts; peers: CIDR of the only addresses that may connect."""
+    """host: the name to put in the proxy URL; bind: the address the proxy listens on, this machine's unless
+    the network is apart; extra_hosts: for the container's /etc/hosts; peers: CIDR of the only addresses that
+    may connect."""
 
     host: str
     bind: str

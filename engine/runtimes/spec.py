@@ -18,13 +18,17 @@ HOME_LABEL = "moat.home"
 
 
 class Network(msgspec.Struct, frozen=True):
-    """A run's own bridge network. `gateway` is the host's address on it, `subnet` its CIDR (IPv4)."""
+    """A run's own bridge network. `gateway` is the host's address on it, `subnet` its CIDR (IPv4).
+
+    apart: the host has none there; `gateway` is kept for the container that takes its place.
+    """
 
     name: str
     id: str
     gateway: str
     subnet: str
     internal: bool
+    apart: bool = False
 
 
 class Bind(msgspec.Struct, frozen=True):
@@ -59,6 +63,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     user: "uid:gid", or "" for whatever the image names.
     dns: addresses of resolvers; ignored on an internal network, where nothing resolves.
     memory_mb, cpus: limits; None is no limit.
+    address: its own on the network; empty takes any.
     """
 
     run_id: str
@@ -82,6 +87,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     interactive: bool = False
     tty: bool = False
     labels: Mapping[str, str] = {}
+    address: str = ""
 
 
 class ExecSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,11 +30,13 @@ def own_address() -> str:
 @pytest.mark.parametrize("sandbox", SANDBOXES)
 def test_threat_19_22_24_an_agent_that_wants_out_stays_in(moat, workspace, sandbox, policy):
     shutil.copy(INTRUDER, workspace)
-    done = moat(
-        "run", workspace, "--name", "intruder", "--policy", policy, *sandbox,
-        "-e", f"HOST_ADDRESS={own_address()}", "-e", f"POLICY={policy}",
-        "--", "python3", "/workspace/intruder.py",
-    )  # fmt: skip
+    with socket.create_server(("0.0.0.0", 0)) as service:
+        done = moat(
+            "run", workspace, "--name", "intruder", "--policy", policy, *sandbox,
+            "-e", f"HOST_ADDRESS={own_address()}", "-e", f"POLICY={policy}",
+            "-e", f"HOST_SERVICE={service.getsockname()[1]}",
+            "--", "python3", "/workspace/intruder.py",
+        )  # fmt: skip
     out = json.loads(done.stdout)
     asked = {name: rule for name, rule in out.items() if name.startswith("proxy to ")}
     expected = {"ip-literal", "not-allowed"} if policy == "strict" else {"private-address"}
@@ -42,7 +44,7 @@ def test_threat_19_22_24_an_agent_that_wants_out_stays_in(moat, workspace, sandb
     assert len(asked) == 11
     others = {name: said for name, said in out.items() if name not in asked}
     assert [name for name, said in others.items() if not said.startswith("refused: ")] == [], others
-    assert len(others) == (12 if policy == "strict" else 10)
+    assert len(others) == (12 + 2 * 14 if policy == "strict" else 10)
     assert moat.json("audit", "intruder")["valid"] is True
 
 

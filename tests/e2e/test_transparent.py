@@ -18,14 +18,15 @@ WANDERER = Path(__file__).with_name("wanderer.py")
 
 @pytest.fixture(scope="module")
 def neighbour(tmp_path_factory):
-    """Another live run: the address and port of its proxy."""
+    """Another live run, on a network that the host has an address on: the address and port of its proxy."""
     base = tmp_path_factory.mktemp("neighbour")
     moat = Moat(base / "home")
     workspace = base / "workspace"
     workspace.mkdir()
+    (workspace / "agent.yaml").write_text("network: {transparent: true}\n")
     try:
         moat(
-            "run", workspace, "-d", "-n", "neighbour", "--policy", "strict", "--no-sandbox",
+            "run", workspace, "-d", "-n", "neighbour", "--accept-config", "--no-sandbox",
             "--", "sh", "-c", "echo $HTTP_PROXY; exec sleep 600",
         )  # fmt: skip
         said = wait_until(lambda: re.findall(r"internal:(\d+)", moat("logs", "neighbour").stdout.decode()))
@@ -98,8 +99,9 @@ def test_threat_23_a_process_of_the_host_is_dropped_unread(neighbour):
 )
 def test_without_the_right_to_low_ports_a_relay_has_them(moat, workspace, github, sandbox):
     moat.grant()
+    (workspace / "agent.yaml").write_text("network: {transparent: true}\n")
     words = moat.command(
-        "run", workspace, "-n", "relayed", "-g", "github", "--policy", "strict", *sandbox.split(),
+        "run", workspace, "-n", "relayed", "-g", "github", "--accept-config", *sandbox.split(),
         *github.flags(), "--", "curl", "-sS", "--noproxy", "*",
         "https://api.github.com/status/200", "-w", "%{http_code}",
     )  # fmt: skip

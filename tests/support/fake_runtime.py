@@ -22,6 +22,7 @@ class FakeRuntime:
         self.reached = defaultdict(asyncio.Event)
         self.calls = []
         self.networks = set()
+        self.apart = False  # whether networks are made as they are asked for; there is nobody to make sockets
         self.containers = set()
         self.entered = 0
         self.attachment = FakeAttachment()
@@ -62,13 +63,14 @@ class FakeRuntime:
     async def ensure_image(self, ref, say):
         await self.step("ensure_image")
 
-    async def create_network(self, run_id, home_label, internal):
-        return await asyncio.shield(asyncio.ensure_future(self._create_network(run_id, internal)))
+    async def create_network(self, run_id, home_label, internal, *, apart=False):
+        made = self._create_network(run_id, internal, apart and self.apart)
+        return await asyncio.shield(asyncio.ensure_future(made))
 
-    async def _create_network(self, run_id, internal):
+    async def _create_network(self, run_id, internal, apart):
         await self.step("create_network")
         self.networks.add(run_id)
-        return Network(f"moat-{run_id}", "n1", "127.0.0.1", "127.0.0.0/8", internal)
+        return Network(f"moat-{run_id}", "n1", "127.0.0.1", "127.0.0.0/8", internal, apart)
 
     async def remove_network(self, network):
         self.networks.clear()

@@ -41,6 +41,9 @@ def container_body(spec: ContainerSpec) -> dict[str, Any]:
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": _host_config(spec),
     }
+    if spec.address:
+        endpoint = {"IPAMConfig": {"IPv4Address": spec.address}}
+        body["NetworkingConfig"] = {"EndpointsConfig": {spec.network.name: endpoint}}
     if spec.user:
         body["User"] = spec.user
     if spec.command:

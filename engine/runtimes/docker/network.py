@@ -4,6 +4,7 @@
 `Internal` makes Docker drop whatever crosses the bridge from or to another subnet, and gives the
 container no way out (docker/subnet.py sees to it on engines that do). What stays in reach is the host's
 own address on the bridge: the proxy, and any other service of the host that listens on every address.
+A network `apart` is internal and has no address of the host's at all.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ from aiodocker.networks import DockerNetwork
 
 from engine.errors import ContainerFailed
 from engine.runtimes.docker.client import WANTED_API, Client
-from engine.runtimes.docker.subnet import dead_end, engine_subnets, free_subnets, host_routes
+from engine.runtimes.docker.subnet import (
+    dead_end,
+    engine_subnets,
+    free_subnets,
+    host_routes,
+    place_of_host,
+)
 from engine.runtimes.spec import HOME_LABEL, RUN_LABEL, Network
 
 _TRIES = 8  # subnets to try when other runs take the chosen one first
@@ -29,7 +36,7 @@ def network_name(run_id: str) -> str:
 
 
 def network_body(
-    run_id: str, home_label: str, internal: bool, ipam: dict[str, Any] | None = None
+    run_id: str, home_label: str, internal: bool, ipam: dict[str, Any] | None = None, *, apart: bool = False
 ) -> dict[str, Any]:
     """The body of `POST /networks/create`. IPv6 is off because the proxy's address is IPv4 only."""
     body: dict[str, Any] = {
@@ -42,6 +49,8 @@ def network_body(
         "Options": {"com.docker.network.bridge.name": interface_name(run_id)},
         "Labels": {RUN_LABEL: run_id, HOME_LABEL: home_label},
     }
+    if apart:
+        body["Options"]["com.docker.network.bridge.inhibit_ipv4"] = "true"
     if ipam is not None:
         body["IPAM"] = {"Driver": "default", "Config": [ipam]}
     return body
@@ -52,22 +61,26 @@ def interface_name(run_id: str) -> str:
     return "moat" + hashlib.sha256(run_id.encode()).hexdigest()[:10]
 
 
-async def create_network(client: Client, run_id: str, home_label: str, internal: bool) -> Network:
+async def create_network(
+    client: Client, run_id: str, home_label: str, internal: bool, *, apart: bool = False
+) -> Network:
     """Raises ContainerFailed when no address range is left, or a network of that name exists."""
     async with client.asking("create the run's network"):
-        if internal and client.api_number < WANTED_API:
-            made = await _create_dead_end(client, run_id, home_label)
+        if apart or (internal and client.api_number < WANTED_API):
+            made = await _create_dead_end(client, run_id, home_label, apart=apart)
         else:
             made = await client.docker.networks.create(network_body(run_id, home_label, internal))
         found = await made.show()
     gateway, subnet = addresses(found)
-    return Network(network_name(run_id), made.id, gateway, subnet, internal)
+    if apart:
+        gateway = place_of_host(ipaddress.IPv4Network(subnet))
+    return Network(network_name(run_id), made.id, gateway, subnet, internal, apart)
 
 
-async def _create_dead_end(client: Client, run_id: str, home_label: str) -> DockerNetwork:
+async def _create_dead_end(client: Client, run_id: str, home_label: str, *, apart: bool) -> DockerNetwork:
     taken = host_routes() + engine_subnets(await client.docker.networks.list())
     for subnet in islice(free_subnets(taken), _TRIES):
-        body = network_body(run_id, home_label, True, dead_end(subnet))
+        body = network_body(run_id, home_label, True, dead_end(subnet), apart=apart)
         try:
             return await client.docker.networks.create(body)
         except aiodocker.DockerError as error:

@@ -42,9 +42,13 @@ class DockerRuntime:
         """`say` gets a line for what takes time."""
         await image.ensure_image(self._client, ref, say)
 
-    async def create_network(self, run_id: str, home_label: str, internal: bool) -> Network:
-        """The run's own bridge; its gateway address is up, and can be listened on, when this returns."""
-        return await network.create_network(self._client, run_id, home_label, internal)
+    async def create_network(
+        self, run_id: str, home_label: str, internal: bool, *, apart: bool = False
+    ) -> Network:
+        """The run's own bridge; its gateway address is up, and can be listened on, when this returns, unless
+        it is apart.
+        """
+        return await network.create_network(self._client, run_id, home_label, internal, apart=apart)
 
     async def remove_network(self, name: str) -> None:
         """By name or id, once no container is on it; one that is gone is fine."""

@@ -43,6 +43,11 @@ def dead_end(subnet: IPv4Network) -> dict[str, Any]:
     }
 
 
+def place_of_host(subnet: IPv4Network) -> str:
+    """The address that a container gets where the host itself has none: beside the dead end."""
+    return str(subnet.broadcast_address - 2)
+
+
 def host_routes(table: str | None = None) -> list[IPv4Network]:
     """What this machine routes somewhere (VPN, LAN, other bridges), without its default route.
 

@@ -114,3 +114,9 @@ def test_the_engines_socket_is_refused_directly_above_and_behind_a_link(tmp_path
     beside = tmp_path / "run-of-mine"
     beside.mkdir()
     refuse_engine_socket((Bind(str(beside), "/x"),), (str(socket),))
+
+
+def test_an_address_of_its_own_is_asked_for_on_the_runs_network() -> None:
+    asked = body(address="192.168.250.29")["NetworkingConfig"]["EndpointsConfig"]
+    assert asked == {"moat-run_1": {"IPAMConfig": {"IPv4Address": "192.168.250.29"}}}
+    assert "NetworkingConfig" not in body()

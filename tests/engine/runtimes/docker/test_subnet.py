@@ -7,7 +7,14 @@ import pytest
 
 from engine.errors import ContainerFailed
 from engine.runtimes.docker.network import addresses, interface_name, network_body
-from engine.runtimes.docker.subnet import POOLS, dead_end, engine_subnets, free_subnets, host_routes
+from engine.runtimes.docker.subnet import (
+    POOLS,
+    dead_end,
+    engine_subnets,
+    free_subnets,
+    host_routes,
+    place_of_host,
+)
 
 
 def test_a_chosen_range_overlaps_nothing_in_use() -> None:
@@ -67,6 +74,16 @@ def test_the_gateway_in_each_of_its_spellings(pool, gateway) -> None:
 def test_a_network_without_ipv4_is_an_error() -> None:
     with pytest.raises(ContainerFailed, match="no IPv4 address"):
         addresses({"IPAM": {"Config": [{"Subnet": "fd00::/64"}]}})
+
+
+def test_apart_the_host_has_no_address_and_another_is_kept_for_who_takes_its_place() -> None:
+    option = "com.docker.network.bridge.inhibit_ipv4"
+    assert network_body("run_1", "home", internal=True, apart=True)["Options"][option] == "true"
+    assert option not in network_body("run_1", "home", internal=True)["Options"]
+    subnet = IPv4Network("192.168.250.16/28")
+    others = dead_end(subnet)
+    assert place_of_host(subnet) == "192.168.250.29"
+    assert place_of_host(subnet) not in (others["Gateway"], *others["AuxiliaryAddresses"].values())
 
 
 def test_the_request_for_a_network() -> None:
