@@ -71,6 +71,7 @@ async def test_ssh_passes_to_the_granted_server_and_is_recorded(
     assert (record.bytes_out, record.bytes_in) == (len(body), len(BANNER) + len(body))
     assert proxy.notes.passes == [(GIT, f"CONNECT {GIT}:22", "ssh")]
     proxy.assert_no_canary()
+    assert proxy_authorization().removeprefix("Basic ") not in proxy.notes.everything()
 
 
 @pytest.mark.parametrize(
@@ -214,6 +215,12 @@ def test_an_entry_that_shuts_the_host_counts(rules: tuple[HostRules, ...], allow
     policy = Policy("strict", rules=Rules(workspace=rules), ssh=frozenset(SERVERS))
     decision = decide_tunnel(SERVERS[0], policy)
     assert (decision.allowed, decision.rule) == (allowed, "ssh" if allowed else "rule-denied")
+
+
+def test_a_server_may_be_granted_by_its_address() -> None:
+    server = Destination("203.0.113.7", 22, ip=True)
+    assert decide_tunnel(server, Policy("strict", ssh=frozenset([server]))).allowed
+    assert not decide_tunnel(server, Policy("strict", ssh=frozenset(SERVERS))).allowed
 
 
 def test_port_22_may_be_named_for_other_uses() -> None:
