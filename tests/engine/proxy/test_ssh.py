@@ -61,8 +61,9 @@ async def test_ssh_passes_to_the_granted_server_and_is_recorded(
         writer.write(body[:3])
         writer.write(body[3:])
         assert await heard(reader, len(body)) == body
-        while not proxy.notes.opened:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while not proxy.notes.opened:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
         assert [record.rule or record.url for record in proxy.notes.opened[-1]] == [f"{GIT}:22"]
         await closed(writer)
         record = (await proxy.notes.wait(1))[0]
