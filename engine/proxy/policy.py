@@ -60,8 +60,8 @@ class Policy(msgspec.Struct, frozen=True):
             grants.append(Grant(injection.grant, tuple(rules), tuple(p for p in injection.placeholders if p)))
         judged = Rules(spec.own_rules, spec.rules)
         opened, servers = frozenset(spec.private), frozenset(spec.ssh)
-        index = GrantIndex(grants)
-        return cls(spec.mode, tuple(allow), index, judged, opened, tuple(passthrough), servers)
+        indexed = GrantIndex(grants)
+        return cls(spec.mode, tuple(allow), indexed, judged, opened, tuple(passthrough), servers)
 
     @property
     def isolated(self) -> bool:

@@ -104,8 +104,7 @@ class Session(Link):
     async def serve(self) -> None:
         try:
             if not await self._tunnelled():
-                self.close()
-                return
+                return self.close()
             async with asyncio.timeout(HEAD_TIMEOUT):
                 await self._secured()
             while await self._one():
@@ -134,33 +133,25 @@ class Session(Link):
         end = await self._head(due=True)
         head = self._parse(end)
         admission = self._services.admission
-        if head.method != "CONNECT":
-            raise _HandOver
-        if not admission.authenticated(head.values(b"proxy-authorization")):
-            raise _HandOver
-        if admission.ends_at(head.authority):
+        shown = head.values(b"proxy-authorization")
+        if (
+            head.method != "CONNECT"
+            or not admission.authenticated(shown)
+            or admission.ends_at(head.authority)
+        ):
             raise _HandOver
         decision = judge_connect(head.authority, admission.policy, self._services.dialer)
         if not decision.allowed or decision.destination is None:
             raise _HandOver
-        if decision.rule == SSH:
-            del self.buffer[:end]
-            await self._ssh(head, decision.destination)
-            return False
-        if head.version != "HTTP/1.1" or head.closes:
+        if decision.rule != SSH and (head.version != "HTTP/1.1" or head.closes):
             raise _HandOver
         del self.buffer[:end]
+        if decision.rule == SSH:
+            await serve_ssh(self, head, decision.destination, self._services)
+            return False
         self._tunnel = decision.destination
         self.write(ESTABLISHED)
         return True
-
-    async def _ssh(self, head: Head, server: Destination) -> None:
-        services = self._services
-        exchange = Exchange(services.admission.redactor, "CONNECT", str(server), server.host)
-        try:
-            await serve_ssh(self, head, server, services.admission, services.dialer, exchange)
-        finally:
-            await services.records.put(exchange)
 
     async def _secured(self) -> None:
         assert self._tunnel is not None
@@ -207,14 +198,9 @@ class Session(Link):
         services = self._services
         reader, writer = streams(self)
         self._layers = AgentConnection(
-            reader,
-            writer,
-            services.admission,
-            services.tls,
-            services.dialer,
-            services.records.put,
-            self.entry,
-        )
+            reader, writer, services.admission, services.tls, services.dialer,
+            services.records.put, self.entry,
+        )  # fmt: skip
         if self._tunnel is not None:
             self._layers.go_on(self._tunnel, self._sni, self.alpn(), in_tls=self.secured)
         await self._layers.handle_client()
@@ -400,8 +386,7 @@ class Session(Link):
 
     def _begin_exchange(self, head: Head, said: RequestHead) -> Exchange:
         assert self._tunnel is not None
-        url = url_of(said)
-        return Exchange(self._services.admission.redactor, head.method, url, self._tunnel.host)
+        return Exchange(self._services.admission.redactor, head.method, url_of(said), self._tunnel.host)
 
     def _request_head(self, head: Head) -> RequestHead:
         return RequestHead(

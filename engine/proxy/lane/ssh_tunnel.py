@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from engine.proxy.admission import Admission
 from engine.proxy.decision import Decision
 from engine.proxy.destination import Destination
-from engine.proxy.dial import Dialer
 from engine.proxy.exchange import Exchange
 from engine.proxy.http1_head import HEAD_TIMEOUT, Head
 from engine.proxy.lane.heads import answer_wire
@@ -20,35 +19,35 @@ from engine.proxy.lane.link import Link
 from engine.proxy.lane.upstreams import NotReached, dial
 from engine.proxy.ssh import SSH, speaks_ssh
 
+if TYPE_CHECKING:
+    from engine.proxy.lane.session import Services
+
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
-async def serve_ssh(
-    agent: Link,
-    head: Head,
-    destination: Destination,
-    admission: Admission,
-    dialer: Dialer,
-    exchange: Exchange,
-) -> None:
+async def serve_ssh(agent: Link, head: Head, server: Destination, services: Services) -> None:
     """Answer the CONNECT of `head`, which was judged, and carry what follows. The agent's link stays open."""
+    admission = services.admission
+    exchange = Exchange(admission.redactor, "CONNECT", str(server), server.host)
     exchange.sent(head.fields)
     try:
-        server, writer = await dial(dialer, (destination.host, destination.port))
+        link, writer = await dial(services.dialer, (server.host, server.port))
+        try:
+            await admission.passed(exchange, SSH)
+            agent.write(ESTABLISHED)
+            # while it was dialled the run may have ended, or its network been frozen
+            stranger = "" if agent.closing else await SshTunnel(agent, link, exchange).carry()
+            if stranger:
+                message = f"The tunnel to {server} was cut: {stranger} does not speak SSH."
+                exchange.error = message
+                await admission.refused(exchange, Decision(False, server, rule="not-ssh", message=message))
+        finally:
+            writer.close()
     except NotReached as error:
         exchange.answer(error.answer)
         agent.write(answer_wire(error.answer, head))
-        return
-    try:
-        await admission.passed(exchange, SSH)
-        agent.write(ESTABLISHED)
-        stranger = await SshTunnel(agent, server, exchange).carry()
-        if stranger:
-            message = f"The tunnel to {destination} was cut: {stranger} does not speak SSH."
-            exchange.error = message
-            await admission.refused(exchange, Decision(False, destination, rule="not-ssh", message=message))
     finally:
-        writer.close()
+        await services.records.put(exchange)
 
 
 @dataclass(slots=True)
