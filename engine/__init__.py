@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from engine.aws import AwsRole as AwsRole
     from engine.aws import check_aws_role as check_aws_role
     from engine.aws import read_aws_policy as read_aws_policy
+    from engine.config.grant_limits import GrantWish as GrantWish
+    from engine.config.grant_limits import parse_grant as parse_grant
     from engine.config.host import HostConfig as HostConfig
     from engine.config.host import load_host_config as load_host_config
     from engine.config.host import save_theme as save_theme
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from engine.granting import save_aws_grant as save_aws_grant
     from engine.granting import save_grant as save_grant
     from engine.granting import save_ssh_grant as save_ssh_grant
+    from engine.granting import ssh_keys as ssh_keys
     from engine.granting import validate_aws_role as validate_aws_role
     from engine.granting import validate_token as validate_token
     from engine.grants import FoundToken as FoundToken
@@ -99,6 +102,7 @@ if TYPE_CHECKING:
     from engine.run.uses import run_uses as run_uses
     from engine.run.workspace import WorkspaceInfo as WorkspaceInfo
     from engine.run.workspace import describe_workspace as describe_workspace
+    from engine.ssh_agent import SshKey as SshKey
     from engine.ssh_agent import SshOffer as SshOffer
 
 _HOMES = {
@@ -106,6 +110,7 @@ _HOMES = {
         "AuditCounts", "AuditPages", "Entry", "Verdict", "render_verdict", "verdict_json", "verify_bundle",
     ),
     "engine.aws": ("AwsRole", "check_aws_role", "read_aws_policy"),
+    "engine.config.grant_limits": ("GrantWish", "parse_grant"),
     "engine.config.host": ("HostConfig", "load_host_config", "save_theme"),
     "engine.config.secret_reference": ("parse_secret_pair",),
     "engine.doctor": ("CheckResult", "CheckState", "fix_machine", "run_checks"),
@@ -117,7 +122,8 @@ _HOMES = {
     ),
     "engine.granting": (
         "find_ssh", "find_token", "list_grants", "list_providers", "provider_problems", "revoke_grant",
-        "save_aws_grant", "save_grant", "save_ssh_grant", "validate_aws_role", "validate_token",
+        "save_aws_grant", "save_grant", "save_ssh_grant", "ssh_keys", "validate_aws_role",
+        "validate_token",
     ),
     "engine.grants": ("FoundToken",),
     "engine.home": ("Home",),
@@ -140,7 +146,7 @@ _HOMES = {
     "engine.run.terminal": ("AgentIO",),
     "engine.run.uses": ("run_uses",),
     "engine.run.workspace": ("WorkspaceInfo", "describe_workspace"),
-    "engine.ssh_agent": ("SshOffer",),
+    "engine.ssh_agent": ("SshKey", "SshOffer"),
 }  # fmt: skip
 __all__ = sorted(name for names in _HOMES.values() for name in names)
 __getattr__ = exports(__name__, _HOMES)

@@ -59,7 +59,13 @@ class MoatError(Exception):
 
 
 class UsageError(MoatError):
+    """field: which argument of the call is wrong; "" when it is none alone."""
+
     exit_code = 2
+
+    def __init__(self, what: str, *, field: str = "", remedy: str = "", detail: str = "") -> None:
+        super().__init__(what, remedy=remedy, detail=detail)
+        self.field = field
 
 
 class ConfigError(MoatError):

@@ -187,6 +187,7 @@ class GrantInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     account: str = ""  # what the service said when the value was validated
     env: dict[str, str] = {}  # variable -> placeholder that a run gets
     scopes: tuple[str, ...] = ()
+    settings: dict[str, str] = {}  # how it was granted, e.g. "region" of a role, "host_keys" of an SSH host
     created_at: str = ""
     expires_at: str = ""
     last_used_at: str = ""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.aws import AWS, check_aws_role, role_of
+from engine.aws import AWS, check_aws_role, metadata_of, role_of
 from engine.errors import ConfigError, CredentialError, GrantError, HomeError, UsageError
 from engine.events import GrantInfo, GrantState, GrantUse, ProviderInfo, timestamp
 from engine.home import Home
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engine.aws import AwsRole
     from engine.credentials import Credential, CredentialStore
     from engine.grants import FoundToken, Provider, Providers
-    from engine.ssh_agent import SshOffer
+    from engine.ssh_agent import Mapping, SshKey, SshOffer
 
 _EXPIRING = timedelta(days=7)
 
@@ -113,6 +113,13 @@ def _with_what_belongs_to_it(item: Provider, credential: Credential, source: str
     return with_refresh(credential, found) if found and found.value == credential.token else credential
 
 
+async def ssh_keys() -> tuple[SshKey, ...]:
+    """What the person's SSH agent holds. Raises GrantError when there is none, or nothing in it."""
+    from engine import ssh_agent
+
+    return await ssh_agent.agent_keys(ssh_agent.agent_socket())
+
+
 async def find_ssh(home: Home, host: str) -> SshOffer:
     """What can be chosen from to grant `HOST` or `HOST:PORT`: the agent's keys, and the host's own.
 
@@ -144,16 +151,14 @@ def save_ssh_grant(home: Home, offer: SshOffer, key: str, profile: str = "") -> 
 
 async def validate_aws_role(role: AwsRole) -> None:
     """Assume the role once, with this machine's AWS credentials. Raises GrantError when that fails."""
-    import asyncio
-
     from engine import aws
+    from engine.daemon_thread import in_daemon_thread
 
-    await asyncio.to_thread(aws.assume_role, role, "moat-grant")
+    await in_daemon_thread(lambda: aws.assume_role(role, "moat-grant"))
 
 
 def save_aws_grant(home: Home, role: AwsRole, profile: str = "") -> GrantInfo:
     """Encrypt and store which role runs may have, replacing an older one whole."""
-    from engine.aws import metadata_of
     from engine.credentials import Credential, CredentialStore
     from engine.grants import load_providers
 
@@ -239,6 +244,7 @@ def _role_info(info: GrantInfo, credential: Credential) -> GrantInfo:
         account=role.arn,
         source=f"AWS profile {role.profile}" if role.profile else "this machine's AWS credentials",
         env={"AWS_CONFIG_FILE": "/moat/aws/config", "AWS_REGION": role.region},
+        settings=metadata_of(role),
         created_at=credential.created_at,
     )
 
@@ -262,6 +268,7 @@ def _ssh_grants(home: Home, profile: str, uses: dict[tuple[str, str], _Use]) -> 
                 source="ssh-agent",
                 account=item.key_fingerprint,
                 env={"SSH_AUTH_SOCK": "/run/moat/ssh/agent.sock"},
+                settings={"port": str(item.port), "host_keys": _host_keys(item)},
                 created_at=item.created_at,
                 last_used_at=used.at,
                 last_used_run=used.run,
@@ -280,6 +287,16 @@ def _problem(state: GrantState, credential: Credential, used: _Use) -> str:
         again = "" if REFUSED in credential.metadata else "runs try again, or "
         return f"{credential.metadata[FAILED]}; {again}{remedy}"
     return ""
+
+
+def _host_keys(item: Mapping) -> str:
+    """One line each, kind and fingerprint; "" where none are pinned, or they cannot be read."""
+    from engine.ssh_agent import shown_key
+
+    try:
+        return "\n".join(f"{key.kind} {key.fingerprint}" for key in map(shown_key, sorted(item.blobs())))
+    except GrantError:
+        return ""
 
 
 def _state(credential: Credential, used: _Use) -> GrantState:

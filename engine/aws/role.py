@@ -54,17 +54,23 @@ def check_aws_role(
     profile: str = "",
     policy: str = "",
 ) -> AwsRole:
-    """Raises UsageError for what AWS could only refuse later. "" stands for the default."""
+    """Raises UsageError, with its field, for what AWS could only refuse later. "" stands for the default."""
     if not _ARN.fullmatch(arn):
-        raise UsageError("not the ARN of a role", remedy="Write arn:aws:iam::ACCOUNT:role/NAME.")
+        raise UsageError("not the ARN of a role", field="arn", remedy="Write arn:aws:iam::ACCOUNT:role/NAME.")
     if region and not _REGION.fullmatch(region):
-        raise UsageError("not the name of an AWS region", remedy="Write it as in us-east-1.")
+        raise UsageError("not the name of an AWS region", field="region", remedy="Write it as in us-east-1.")
     if external_id and not _EXTERNAL_ID.fullmatch(external_id):
         raise UsageError(
-            "not an external ID", remedy="It has 2 to 1224 letters, digits and + = , . @ : / - _"
+            "not an external ID",
+            field="external_id",
+            remedy="It has 2 to 1224 letters, digits and + = , . @ : / - _",
         )
     if not profile.isprintable() or len(profile) > 128:
-        raise UsageError("not the name of an AWS profile", remedy="See them: aws configure list-profiles")
+        raise UsageError(
+            "not the name of an AWS profile",
+            field="profile",
+            remedy="See them: aws configure list-profiles",
+        )
     return AwsRole(
         arn,
         region or DEFAULT_REGION,
@@ -130,6 +136,7 @@ def _seconds(text: str) -> int:
     if not SHORTEST <= total <= LONGEST:
         raise UsageError(
             "not a duration that AWS gives sessions for",
+            field="session_duration",
             remedy="Write 15m to 12h, as in 1h30m; the role itself may allow less (often 1h).",
         )
     return total

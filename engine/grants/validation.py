@@ -7,13 +7,11 @@ how). No exception that leaves here holds the value.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import threading
-from collections.abc import Callable
 
 import msgspec
 
+from engine.daemon_thread import in_daemon_thread
 from engine.errors import GrantError
 from engine.grants import npm
 from engine.grants.https import Unreachable, ask
@@ -35,7 +33,7 @@ async def validate(provider: Provider, token: str, *, timeout: float = 15.0) -> 
     title, accounts = provider.title, []
     try:
         async with asyncio.timeout(timeout):
-            for question in await _in_thread(lambda: _questions(provider, token)):
+            for question in await in_daemon_thread(lambda: _questions(provider, token)):
                 title = question.title
                 accounts.append(await _account_of(provider, question, timeout))
     except TimeoutError:
@@ -77,7 +75,7 @@ def _questions(provider: Provider, token: str) -> list[_Question]:
 async def _account_of(provider: Provider, question: _Question, timeout: float) -> str:
     request, (name, value) = question.request, question.header
     try:
-        status, body = await _in_thread(
+        status, body = await in_daemon_thread(
             lambda: ask(
                 request.url,
                 {**request.headers, name: value},
@@ -119,28 +117,3 @@ def _account(body: bytes, path: str) -> str:
         found = found.get(name) if isinstance(found, dict) else None
     text = found if isinstance(found, str) else ""
     return "".join(char for char in text if char.isprintable())[:80]
-
-
-async def _in_thread[T](work: Callable[[], T]) -> T:
-    """As asyncio.to_thread, but a thread that hangs (a name server, a slow answer) never delays our end."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: Exception | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]  # None only when T allows it
-
-    def run() -> None:
-        try:
-            outcome: tuple[T | None, Exception | None] = (work(), None)
-        except Exception as error:
-            outcome = (None, error)
-        with contextlib.suppress(RuntimeError):  # the loop ended meanwhile, nobody waits any more
-            loop.call_soon_threadsafe(settle, *outcome)
-
-    threading.Thread(target=run, name="moat-validate", daemon=True).start()
-    return await future

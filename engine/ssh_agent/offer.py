@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping as Environment
 from pathlib import Path
 
 import msgspec
 
+from engine.daemon_thread import in_daemon_thread
 from engine.errors import GrantError
 from engine.ssh_agent.agent import AgentUnavailable, ask
 from engine.ssh_agent.keys import fingerprint, key_type
@@ -61,7 +61,7 @@ async def agent_keys(socket: Path) -> tuple[SshKey, ...]:
         ) from error
     if not identities:
         raise GrantError("the SSH agent holds no key", remedy="Add one: ssh-add ~/.ssh/id_ed25519")
-    return tuple(_shown(item.blob, item.comment) for item in identities)
+    return tuple(shown_key(item.blob, item.comment) for item in identities)
 
 
 async def offer(text: str, environ: Environment[str, str] = os.environ) -> SshOffer:
@@ -73,22 +73,23 @@ async def offer(text: str, environ: Environment[str, str] = os.environ) -> SshOf
 
     host, port = host_name(text)
     keys = await agent_keys(agent_socket(environ))
-    blobs = await asyncio.to_thread(pinned_keys, host, port)
+    blobs = await in_daemon_thread(lambda: pinned_keys(host, port))
     pinned = bool(blobs)
     if not pinned:
-        blobs = await asyncio.to_thread(scanned_keys, host, port)
+        blobs = await in_daemon_thread(lambda: scanned_keys(host, port))
     ordered = sorted(blobs, key=fingerprint)
     return SshOffer(
         host,
         port,
         keys,
         pinned,
-        tuple(_shown(blob) for blob in ordered),
+        tuple(shown_key(blob) for blob in ordered),
         tuple(base64.b64encode(blob).decode() for blob in ordered),
     )
 
 
-def _shown(blob: bytes, comment: bytes = b"") -> SshKey:
+def shown_key(blob: bytes, comment: bytes = b"") -> SshKey:
+    """A public key's blob as people compare it."""
     try:
         kind = key_type(blob)
     except Malformed:

@@ -107,13 +107,15 @@ def show(said: Invocation, provider: str, profile: str, as_json: bool) -> int:
         "source": grant.source,
         "stored": grant.created_at,
         "expires": grant.expires_at,
+        **{name.replace("_", " "): ", ".join(text.splitlines()) for name, text in grant.settings.items()},
         "last used": f"{grant.last_used_at} by {grant.last_used_run}" if grant.last_used_at else "",
         "in a run": ", ".join(f"{name}={value}" for name, value in grant.env.items()),
         "file": place(said.home, grant.provider, grant.profile),
     }
+    width = max(10, *map(len, facts))
     for name, text in facts.items():
         if text:
-            output.line(f"{name:<10} {text}")
+            output.line(f"{name:<{width}} {text}")
     return OK
 
 

@@ -1,14 +1,26 @@
 """Grants as a person manages them, on damaged files and many runs."""
 
+import base64
+
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from support.ssh_session import blob_of
 
 from engine.aws import check_aws_role
 from engine.errors import UsageError
 from engine.events import GrantState, GrantUse, RunInfo, RunState
-from engine.granting import list_grants, list_providers, revoke_grant, save_aws_grant, save_grant
+from engine.granting import (
+    list_grants,
+    list_providers,
+    revoke_grant,
+    save_aws_grant,
+    save_grant,
+    save_ssh_grant,
+)
 from engine.home import Home
 from engine.run.metadata import write_metadata
+from engine.ssh_agent import SshOffer, shown_key
 
 TOKEN = "ghp_canary0123456789012345678901234567"
 
@@ -81,3 +93,25 @@ def test_another_role_from_the_form_keeps_what_narrows_the_old_one(home):
     assert "aws" in [item.name for item in list_providers(home)]
     with pytest.raises(UsageError, match="not the ARN"):
         save_grant(home, "aws", "AKIAIOSFODNN7EXAMPLE", source="prompt")
+
+
+def test_how_a_role_and_a_host_were_granted_can_be_seen_and_named_fields_are_wrong(home):
+    role = check_aws_role(
+        "arn:aws:iam::123456789012:role/agent", session_duration="1h", external_id="team-7", policy="{}"
+    )
+    settings = save_aws_grant(home, role).settings
+    assert settings == {
+        "region": "us-east-1",
+        "session_duration": "3600s",
+        "external_id": "team-7",
+        "policy": "{}",
+    }
+    key = blob_of(ed25519.Ed25519PrivateKey.generate())
+    shown = shown_key(key)
+    offer = SshOffer("h.test", 2222, (shown,), True, (shown,), (base64.b64encode(key).decode(),))
+    granted = save_ssh_grant(home, offer, shown.fingerprint)
+    assert granted.settings == {"port": "2222", "host_keys": f"ssh-ed25519 {shown.fingerprint}"}
+    for field, text in (("region", "x"), ("session_duration", "1m"), ("external_id", "!"), ("profile", "\n")):
+        with pytest.raises(UsageError) as caught:
+            check_aws_role(role.arn, **{field: text})
+        assert caught.value.field == field
