@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from engine.config.host import load_host_config as load_host_config
     from engine.config.host import save_theme as save_theme
     from engine.config.secret_reference import parse_secret_pair as parse_secret_pair
+    from engine.credentials import check_profile as check_profile
     from engine.doctor import CheckResult as CheckResult
     from engine.doctor import CheckState as CheckState
     from engine.doctor import fix_machine as fix_machine
@@ -113,6 +114,7 @@ _HOMES = {
     "engine.config.grant_limits": ("GrantWish", "parse_grant"),
     "engine.config.host": ("HostConfig", "load_host_config", "save_theme"),
     "engine.config.secret_reference": ("parse_secret_pair",),
+    "engine.credentials": ("check_profile",),
     "engine.doctor": ("CheckResult", "CheckState", "fix_machine", "run_checks"),
     "engine.errors": ("ApprovalNeeded", "MoatError", "RunNotFound", "UsageError"),
     "engine.events": (

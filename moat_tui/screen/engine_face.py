@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Approval,
         AuditCounts,
         AuditPages,
+        AwsRole,
         CheckResult,
         Entry,
         FoundToken,
@@ -27,17 +28,23 @@ if TYPE_CHECKING:
         Home,
         InstallationAudit,
         LogLine,
+        MoatError,
         OpenView,
         ProviderInfo,
         RequestRecord,
         RunInfo,
         RunRequest,
+        SshKey,
+        SshOffer,
         Verdict,
         WorkspaceInfo,
     )
 
 START_TIMEOUT = 300.0  # a first start may pull an image
 VALIDATE_TIMEOUT = 30.0
+ASSUME_TIMEOUT = 60.0  # AWS may be asked twice, and answers slowly
+AGENT_TIMEOUT = 20.0  # an SSH agent may ask its person first
+HOST_KEYS_TIMEOUT = 60.0  # a server that is in no known_hosts is asked for each type of key
 
 type Stamp = tuple[object, ...]
 
@@ -97,6 +104,15 @@ class EngineFace(Protocol):
     async def save(
         self, provider: str, token: str, *, source: str, account: str, profile: str = ""
     ) -> GrantInfo: ...
+    async def provider_problems(self) -> list[MoatError]: ...
+    async def check_profile(self, profile: str) -> None: ...
+    async def check_role(self, arn: str, options: Mapping[str, str]) -> AwsRole: ...
+    async def read_policy(self, path: Path) -> str: ...
+    async def assume(self, role: AwsRole) -> None: ...
+    async def save_role(self, role: AwsRole, profile: str) -> GrantInfo: ...
+    async def ssh_keys(self) -> tuple[SshKey, ...]: ...
+    async def find_ssh(self, host: str) -> SshOffer: ...
+    async def save_ssh(self, offer: SshOffer, key: str, profile: str) -> GrantInfo: ...
     async def revoke(self, provider: str, profile: str) -> bool: ...
     async def export(self, run_id: str) -> bytes: ...
     async def verify_file(self, path: Path) -> Verdict: ...
@@ -287,6 +303,40 @@ class Engine:
             "save_grant", self._home, provider, token, source=source, account=account, profile=profile
         )
         return cast("GrantInfo", info)
+
+    async def provider_problems(self) -> list[MoatError]:
+        return list(cast("tuple[MoatError, ...]", await _threaded("provider_problems", self._home)))
+
+    async def check_profile(self, profile: str) -> None:
+        await _threaded("check_profile", profile)
+
+    async def check_role(self, arn: str, options: Mapping[str, str]) -> AwsRole:
+        """options: of `check_aws_role`, by their names there."""
+        return cast("AwsRole", await _threaded("check_aws_role", arn, **options))
+
+    async def read_policy(self, path: Path) -> str:
+        return cast("str", await _threaded("read_aws_policy", path))
+
+    async def assume(self, role: AwsRole) -> None:
+        call = await _loaded("validate_aws_role")
+        async with asyncio.timeout(ASSUME_TIMEOUT):
+            await call(role)
+
+    async def save_role(self, role: AwsRole, profile: str) -> GrantInfo:
+        return cast("GrantInfo", await _threaded("save_aws_grant", self._home, role, profile))
+
+    async def ssh_keys(self) -> tuple[SshKey, ...]:
+        call = await _loaded("ssh_keys")
+        async with asyncio.timeout(AGENT_TIMEOUT):
+            return cast("tuple[SshKey, ...]", await call())
+
+    async def find_ssh(self, host: str) -> SshOffer:
+        call = await _loaded("find_ssh")
+        async with asyncio.timeout(HOST_KEYS_TIMEOUT):
+            return cast("SshOffer", await call(self._home, host))
+
+    async def save_ssh(self, offer: SshOffer, key: str, profile: str) -> GrantInfo:
+        return cast("GrantInfo", await _threaded("save_ssh_grant", self._home, offer, key, profile))
 
     async def revoke(self, provider: str, profile: str) -> bool:
         return cast("bool", await _threaded("revoke_grant", self._home, provider, profile))

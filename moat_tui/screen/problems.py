@@ -29,6 +29,12 @@ def explain(error: BaseException) -> list[str]:
     ]
 
 
+def sentence(error: BaseException) -> str:
+    """The same on one line."""
+    *rest, last = explain(error)
+    return "".join(part.removesuffix(".") + ". " for part in rest) + last
+
+
 def report(app: App[Any], title: str, error: BaseException) -> None:
     """A message over the screen; nothing in it is markup."""
     app.notify("\n".join(explain(error)), title=title, severity="error", timeout=SHOWN_FOR, markup=False)

@@ -14,16 +14,20 @@ from engine import (
     Approval,
     AuditCounts,
     AuditPages,
+    AwsRole,
     CheckResult,
     GrantInfo,
     Home,
     InstallationAudit,
     LogLine,
+    MoatError,
     ProviderInfo,
     RequestRecord,
     RunInfo,
     RunRequest,
     RunState,
+    SshKey,
+    SshOffer,
     WorkspaceInfo,
     timestamp,
 )
@@ -118,6 +122,13 @@ PROVIDERS = (
 )
 
 
+SSH_KEYS = (
+    SshKey("SHA256:kq3Vd0m8Wc1yJr5uXz2Tn7Ae4Bf6Gh9Ii0Ll3Oo5Pp", "ssh-ed25519", "dana@laptop"),
+    SshKey("SHA256:Zr8Qs2Ww4Ee6Tt1Yy3Uu5Ii7Oo9Pp0Aa2Ss4Dd6Ffg", "ssh-rsa", "dana@work"),
+)
+HOST_KEY = SshKey("SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU", "ssh-ed25519")
+
+
 class FakeFace(Engine):
     """Reads runs, requests and output from the real files; everything else is given or recorded."""
 
@@ -133,6 +144,9 @@ class FakeFace(Engine):
         self.account = "octocat"
         self.workspaces: dict[str, WorkspaceInfo] = {}
         self.gate: dict[str, asyncio.Event] = {}
+        self.keys: tuple[SshKey, ...] = SSH_KEYS
+        self.pinned = True  # whether SSH hosts are in known_hosts
+        self.left_out: list[MoatError] = []
         self.checked: list[CheckResult] = []
         self.installation = InstallationAudit(())
         self.fixes: list[str] = []
@@ -246,7 +260,10 @@ class FakeFace(Engine):
 
     async def providers(self) -> list[ProviderInfo]:
         await self._acts("providers")
-        return list(PROVIDERS)
+        return [*PROVIDERS, ProviderInfo("aws", "AWS role", ("*.amazonaws.com",), "")]
+
+    async def provider_problems(self) -> list[MoatError]:
+        return self.left_out
 
     async def find_token(self, provider: str) -> FakeToken | None:
         await self._acts("find_token", provider)
@@ -261,10 +278,32 @@ class FakeFace(Engine):
     ) -> GrantInfo:
         await self._acts("save", provider, token, source, account, *([profile] if profile else []))
         known = next(item for item in PROVIDERS if item.name == provider)
-        info = GrantInfo(
-            provider, profile, title=known.title, hosts=known.hosts, source=source, account=account
+        return self._store(
+            GrantInfo(provider, profile, title=known.title, hosts=known.hosts, source=source, account=account)
         )
-        self.stored = [item for item in self.stored if (item.provider, item.profile) != (provider, profile)]
+
+    async def assume(self, role: AwsRole) -> None:
+        await self._acts("assume", role)
+
+    async def save_role(self, role: AwsRole, profile: str) -> GrantInfo:
+        await self._acts("save_role", role, profile)
+        return self._store(GrantInfo("aws", profile, hosts=role.hosts, account=role.arn))
+
+    async def ssh_keys(self) -> tuple[SshKey, ...]:
+        await self._acts("ssh_keys")
+        return self.keys
+
+    async def find_ssh(self, host: str) -> SshOffer:
+        await self._acts("find_ssh", host)
+        return SshOffer(host.partition(":")[0], 22, self.keys, self.pinned, (HOST_KEY,), ())
+
+    async def save_ssh(self, offer: SshOffer, key: str, profile: str) -> GrantInfo:
+        await self._acts("save_ssh", offer.host, key, profile)
+        return self._store(GrantInfo(f"ssh:{offer.host}", profile, hosts=(offer.host,), account=key))
+
+    def _store(self, info: GrantInfo) -> GrantInfo:
+        name = (info.provider, info.profile)
+        self.stored = [item for item in self.stored if (item.provider, item.profile) != name]
         self.stored.append(info)
         self.version += 1
         return info

@@ -134,6 +134,23 @@ def _trouble(home: Home) -> FakeFace:
         for name in ("start", "stop", "checks", "destroy")
     }
     face.errors["validate"] = [MoatError("GitHub refuses this token", remedy="Make a new one.")]
+    face.errors["assume"] = [
+        MoatError(
+            f"AWS refused a session of the role {ARN}",
+            detail="An error occurred (AccessDenied) when calling the AssumeRole operation: User: "
+            f"{ARN} is not authorized to perform: sts:AssumeRole on resource: {ARN}",
+            remedy="The role must trust this machine's identity (and its external ID, if it wants one).",
+        )
+    ]
+    face.errors["ssh_keys"] = [
+        MoatError(
+            "there is no SSH agent here (SSH_AUTH_SOCK is not set)",
+            remedy='Start one and add your key: eval "$(ssh-agent)" && ssh-add',
+        )
+    ]
+    face.left_out = [
+        MoatError("/home/dana/.moat/providers/mycorp.yaml:3: unknown key hots", remedy="Keys are hosts, env.")
+    ]
 
     def refuse(run_id: str) -> NoReturn:
         raise MoatError(f"the output of {run_id} is a directory", remedy="Move it away.")
@@ -197,6 +214,14 @@ def _asking(home: Home) -> FakeFace:
     return face
 
 
+def _unknown_host(home: Home) -> FakeFace:
+    """An SSH server that is in no known_hosts, and an agent with one key."""
+    face = sample_face(home)
+    face.keys, face.pinned = face.keys[:1], False
+    return face
+
+
+ARN = "arn:aws:iam::123456789012:role/agent"
 SOCKET = "unix:///var/run/docker.sock"
 DAY = Seen("5 runs", "4 grants", "529", "try-image")
 TROUBLE = Seen("2 live", "3 grants", "529")
@@ -209,7 +234,9 @@ def _day(*steps: Step) -> State:
 AUDIT_LOG: tuple[Step, ...] = ("4", Focused("audit-entries"), "enter", Seen("Audit of review", "   57 "))
 CHAINS: tuple[Step, ...] = (*AUDIT_LOG, "c", Focused("audit-chains"), "V", Seen("TAMPERED"))
 START: tuple[Step, ...] = ("s", Seen("Start a run", "Workspace"))
-GIVE: tuple[Step, ...] = ("a", Seen("openai"), "down", "enter", Seen("Add a grant: GitHub"))
+GIVE: tuple[Step, ...] = ("a", Seen("openai"), *"git", "enter", Seen("Add a grant: GitHub"))
+ROLE: tuple[Step, ...] = ("a", Seen("openai"), *"aws", "enter", Seen("Add a grant: AWS role"))
+SSH: tuple[Step, ...] = ("a", Seen("openai"), *"ssh", "enter", Seen("Add a grant: SSH host"))
 OUTPUT: tuple[Step, ...] = ("1", Focused("runs-table"), "o", Seen("17 lines"))
 REQUEST: tuple[Step, ...] = ("2", Focused("requests-list"), "enter", Seen("Request headers", "a shows it"))
 FILTER: tuple[Step, ...] = (
@@ -301,7 +328,9 @@ STATES: dict[str, State] = {
         (*START, Typed("workspace", "/"), Typed("command", "true"), "ctrl+s", Seen("no Docker engine")),
         REVIEW,
     ),
-    "start-mistake": _day(*START, Typed("workspace", "/"), Typed("name", "no name"), "ctrl+s", Seen("✗")),
+    "start-mistake": _day(
+        *START, Typed("workspace", "/"), Typed("command", "sh -c 'oops"), "ctrl+s", Seen("No closing")
+    ),
     "start-approve": State(
         _asking,
         DAY,
@@ -331,11 +360,31 @@ STATES: dict[str, State] = {
     # Dialogs about grants
     "add-grant": _day("a", Seen("openai")),
     "add-grant-loading": State(_loading, DAY, ("a", Seen("Which service?")), REVIEW),
+    "add-grant-left-out": State(_trouble, TROUBLE, ("a", Seen("left out")), REVIEW),
     "add-grant-value": _day(*GIVE, Seen("Found in")),
     "add-grant-refused": State(
         _trouble,
         TROUBLE,
         (*GIVE, Typed("value", "t0ken"), "ctrl+s", Seen("refuses this token")),
+        REVIEW,
+    ),
+    "add-grant-role": _day(*ROLE, Typed("role", ARN), Typed("policy", "/"), "ctrl+s", Seen("cannot be read")),
+    "add-grant-role-refused": State(
+        _trouble,
+        TROUBLE,
+        (*ROLE, Typed("role", ARN), "ctrl+s", Seen("AWS refused")),
+        REVIEW,
+    ),
+    "add-grant-ssh": _day(
+        *SSH, Seen("holds 2 keys"), Typed("host", "git.test"), "ctrl+s", Seen("choose one")
+    ),
+    "add-grant-ssh-no-agent": State(
+        _trouble, TROUBLE, (*SSH, Seen("✗ there is no SSH agent here"), Focused("host")), REVIEW
+    ),
+    "add-grant-host-keys": State(
+        _unknown_host,
+        DAY,
+        (*SSH, Seen("kq3Vd0m8"), Typed("host", "git.test"), "ctrl+s", Seen("what its owner says")),
         REVIEW,
     ),
     "add-grant-light": _day("ctrl+t", *GIVE, Seen("Found in")),

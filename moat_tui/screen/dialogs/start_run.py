@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.suggester import Suggester
-from textual.widgets import Button, Footer, Input, Label, Select, Static
+from textual.widgets import Button, Input, Select, Static
 from textual.widgets.selection_list import Selection
 
-from moat_tui.screen.dialogs import STYLES
+from moat_tui.screen.dialogs.form import FormDialog
+from moat_tui.screen.models.form_error import FormError
 from moat_tui.screen.models.grant_rows import tick_label
 from moat_tui.screen.models.start_form import (
     AS_CONFIGURED,
@@ -26,13 +25,13 @@ from moat_tui.screen.models.start_form import (
     RUNTIMES,
     SANDBOXES,
     TERMINALS,
-    FormError,
     build_request,
     variables,
 )
 from moat_tui.screen.models.visible import visible
 from moat_tui.screen.models.workspace_form import complete_directory, said_by
 from moat_tui.screen.problems import explain
+from moat_tui.screen.widgets.form_fields import FormField
 from moat_tui.screen.widgets.ticks import Tick, TickList
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ type Launch = Callable[["RunRequest"], Awaitable["RunInfo | None"]]
 type Describe = Callable[[str], Awaitable["WorkspaceInfo"]]
 
 
-class StartRunDialog(ModalScreen["RunInfo | None"]):
+class StartRunDialog(FormDialog["RunInfo | None"]):
     """launch: starts the run, asking for approval when needed; None means the person said no.
 
     grants: for each profile ("" is the default one) the names that can be ticked, each with its state.
@@ -72,7 +71,8 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
     not known. decoys: whether config.yaml plants them.
     """
 
-    CSS_PATH = STYLES
+    TITLE = "Start a run"
+    YES = "Start (^s)"
     AUTO_FOCUS = "#command"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Cancel", id="start.cancel", tooltip="Close, or stop what is starting"),
@@ -105,7 +105,7 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
         self._decoys = request.decoys if request and request.decoys is not None else decoys
         self._starting = False
 
-    def compose(self) -> ComposeResult:
+    def compose_fields(self) -> ComposeResult:
         base = self._base
         workspace = base.workspace if base else os.getcwd()
         command = shlex.join(base.command) if base else ""
@@ -114,56 +114,47 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
         sandboxes = {True: "on", False: "off", None: AS_CONFIGURED}
         sandbox = sandboxes[base.sandbox if base else None]
         terminal = "on" if base and base.interactive else AS_CONFIGURED
-        with Vertical(classes="dialog -form"):
-            yield Static("Start a run", classes="dialog-title", markup=False)
-            with VerticalScroll(id="fields", can_focus=False):
-                yield from _row(
-                    "Workspace",
-                    Input(
-                        workspace,
-                        id="workspace",
-                        compact=True,
-                        select_on_focus=False,
-                        suggester=Directories(self._recent),
-                    ),
-                )
-                yield from _row("", Static("◌", id="said", classes="quiet", markup=False))
-                yield from _row(
-                    "Command",
-                    Input(command, id="command", compact=True, placeholder="empty: as agent.yaml says"),
-                )
-                yield from _row(
-                    "Name",
-                    Input(base.name if base else "", id="name", compact=True, placeholder="empty: made up"),
-                )
-                if len(self._grants) > 1:
-                    profiles = [(name, visible(name) or "default") for name in sorted(self._grants)]
-                    yield from _row("Profile", _select(profiles, self._profile, "profile"))
-                with Horizontal(classes="row"):
-                    yield Label("Grants", classes="row-title", markup=False)
-                    yield TickList(id="granted", compact=True)
-                    yield Static(NO_GRANTS, id="no-grants", classes="quiet", markup=False)
-                yield from _row("Network", _select(POLICIES, policy, "policy"))
-                yield from _row("Sandbox", _select(SANDBOXES, sandbox, "sandbox"))
-                yield from _row("Runtime", _select(RUNTIMES, runtime, "runtime"))
-                yield from _row("Terminal", _select(TERMINALS, terminal, "terminal"))
-                tick = Tick(
-                    "fake keys; one that leaves freezes the network", self._decoys, id="decoys", compact=True
-                )
-                yield from _row("Decoys", tick)
-                hosts = shlex.join(base.allow_hosts) if base else ""
-                yield from _row("Hosts", _line("hosts", hosts, "also let through by a strict network"))
-                mounts = shlex.join(base.mounts) if base else ""
-                yield from _row("Mounts", _line("mounts", mounts, "SRC:DST[:ro] …"))
-                yield from _row(
-                    "Variables",
-                    _line("variables", shlex.join(self._env), "NAME=VALUE …; NAME takes yours"),
-                )
-            yield Static(self._problem, id="problem", markup=False)
-            with Horizontal(classes="buttons"):
-                yield Button("Start (^s)", id="start", variant="primary")
-                yield Button("Cancel (esc)", id="cancel")
-        yield Footer(show_command_palette=False, compact=True)
+        yield FormField(
+            "Workspace",
+            Input(
+                workspace,
+                id="workspace",
+                compact=True,
+                select_on_focus=False,
+                suggester=Directories(self._recent),
+            ),
+        )
+        yield FormField("", Static("◌", id="said", classes="quiet", markup=False))
+        yield FormField(
+            "Command",
+            Input(command, id="command", compact=True, placeholder="empty: as agent.yaml says"),
+        )
+        yield FormField(
+            "Name",
+            Input(base.name if base else "", id="name", compact=True, placeholder="empty: made up"),
+        )
+        if len(self._grants) > 1:
+            profiles = [(name, visible(name) or "default") for name in sorted(self._grants)]
+            yield FormField("Profile", _select(profiles, self._profile, "profile"))
+        yield FormField(
+            "Grants",
+            TickList(id="granted", compact=True),
+            Static(NO_GRANTS, id="no-grants", classes="quiet", markup=False),
+        )
+        yield FormField("Network", _select(POLICIES, policy, "policy"))
+        yield FormField("Sandbox", _select(SANDBOXES, sandbox, "sandbox"))
+        yield FormField("Runtime", _select(RUNTIMES, runtime, "runtime"))
+        yield FormField("Terminal", _select(TERMINALS, terminal, "terminal"))
+        tick = Tick("fake keys; one that leaves freezes the network", self._decoys, id="decoys", compact=True)
+        yield FormField("Decoys", tick)
+        hosts = shlex.join(base.allow_hosts) if base else ""
+        yield FormField("Hosts", _line("hosts", hosts, "also let through by a strict network"))
+        mounts = shlex.join(base.mounts) if base else ""
+        yield FormField("Mounts", _line("mounts", mounts, "SRC:DST[:ro] …"))
+        yield FormField(
+            "Variables",
+            _line("variables", shlex.join(self._env), "NAME=VALUE …; NAME takes yours"),
+        )
 
     def _list_grants(self) -> None:
         base = self._base
@@ -185,7 +176,7 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
         self.query_one("#no-grants").display = not names
 
     def on_mount(self) -> None:
-        self.query_one("#problem").set_class(bool(self._problem), "shown")
+        self.say(self._problem)
         self._list_grants()
 
     @on(Select.Changed, "#profile")
@@ -229,11 +220,11 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
         said.set_class(bad, "bad")
 
     @on(Input.Submitted)
-    @on(Button.Pressed, "#start")
+    @on(Button.Pressed, "#yes")
     def _asked_to_start(self) -> None:
         self.action_start()
 
-    @on(Button.Pressed, "#cancel")
+    @on(Button.Pressed, "#no")
     def _cancelled(self) -> None:
         self.action_close()
 
@@ -249,11 +240,11 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
         try:
             request = self._request()
         except FormError as error:
-            self.say(str(error))
-            self.query_one(f"#{error.field}").focus()
+            self.complain(error)
             return
         self._starting = True
-        self.query_one("#start", Button).disabled = True
+        self.fields.all_right()
+        self.query_one("#yes", Button).disabled = True
         self.say("◌ Starting: image, network, proxy, container…", bad=False)
         self._start_run(request)
 
@@ -299,7 +290,7 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
                 self._idle()
             raise
         except Exception as error:
-            self.say("✗ " + "\n".join(explain(error)))
+            self.complain(error)
         else:
             if info is not None:
                 self.dismiss(info)
@@ -309,13 +300,7 @@ class StartRunDialog(ModalScreen["RunInfo | None"]):
 
     def _idle(self) -> None:
         self._starting = False
-        self.query_one("#start", Button).disabled = False
-
-    def say(self, text: str, *, bad: bool = True) -> None:
-        problem = self.query_one("#problem", Static)
-        problem.update(Content(text))
-        problem.set_class(bool(text), "shown")
-        problem.set_class(bad, "bad")
+        self.query_one("#yes", Button).disabled = False
 
 
 class Directories(Suggester):
@@ -327,12 +312,6 @@ class Directories(Suggester):
 
     async def get_suggestion(self, value: str) -> str | None:
         return await asyncio.to_thread(complete_directory, value, self._recent)
-
-
-def _row(title: str, field: Input | Select[str] | Tick | TickList | Static) -> ComposeResult:
-    with Horizontal(classes="row"):
-        yield Label(title, classes="row-title", markup=False)
-        yield field
 
 
 def _line(id: str, value: str, placeholder: str) -> Input:

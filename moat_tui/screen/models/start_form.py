@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moat_tui.screen.models.form_error import FormError
+
 if TYPE_CHECKING:
     from engine import RunInfo, RunRequest
 
@@ -30,14 +32,6 @@ TERMINALS = (
     (AS_CONFIGURED, "as agent.yaml says"),
     ("on", "interactive: t attaches"),
 )
-
-
-class FormError(Exception):
-    """field: the id of the field that is wrong; the message is for the person."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 def like(run: RunInfo) -> RunRequest:
