@@ -211,6 +211,7 @@ class Board(Screen[None]):
     @on(GrantsRead)
     def _grants_read(self, message: GrantsRead) -> None:
         self._grants.show(message.grants, self._now(), message.uses)
+        self._runs.know_uses(message.uses)
         self._greet(grants_read=True)
         self._retitle()
         self.refresh_bindings()

@@ -96,7 +96,7 @@ def _quiet(home: Home) -> FakeFace:
     return FakeFace(home)
 
 
-def _loading(home: Home) -> FakeFace:
+def loading(home: Home) -> FakeFace:
     """The day's work, and an engine that does not answer yet."""
     face = sample_face(home)
     for name in ("checks", "providers", "start", "validate", "destroy"):
@@ -120,7 +120,7 @@ def _verifying(home: Home) -> FakeFace:
     return face
 
 
-def _trouble(home: Home) -> FakeFace:
+def trouble(home: Home) -> FakeFace:
     """Whatever can be wrong is."""
     face = sample_face(home)
     face.stored = [
@@ -161,7 +161,7 @@ def _trouble(home: Home) -> FakeFace:
 
 def _broken(home: Home) -> FakeFace:
     """The chain of a live run is broken too."""
-    face = _trouble(home)
+    face = trouble(home)
     face.verdicts[REVIEW] = face.verdicts[TAMPERED]
     return face
 
@@ -214,29 +214,19 @@ def _asking(home: Home) -> FakeFace:
     return face
 
 
-def _unknown_host(home: Home) -> FakeFace:
-    """An SSH server that is in no known_hosts, and an agent with one key."""
-    face = sample_face(home)
-    face.keys, face.pinned = face.keys[:1], False
-    return face
-
-
 ARN = "arn:aws:iam::123456789012:role/agent"
 SOCKET = "unix:///var/run/docker.sock"
 DAY = Seen("5 runs", "4 grants", "529", "try-image")
 TROUBLE = Seen("2 live", "3 grants", "529")
 
 
-def _day(*steps: Step) -> State:
+def day(*steps: Step) -> State:
     return State(sample_face, DAY, steps, REVIEW)
 
 
 AUDIT_LOG: tuple[Step, ...] = ("4", Focused("audit-entries"), "enter", Seen("Audit of review", "   57 "))
 CHAINS: tuple[Step, ...] = (*AUDIT_LOG, "c", Focused("audit-chains"), "V", Seen("TAMPERED"))
 START: tuple[Step, ...] = ("s", Seen("Start a run", "Workspace"))
-GIVE: tuple[Step, ...] = ("a", Seen("openai"), *"git", "enter", Seen("Add a grant: GitHub"))
-ROLE: tuple[Step, ...] = ("a", Seen("openai"), *"aws", "enter", Seen("Add a grant: AWS role"))
-SSH: tuple[Step, ...] = ("a", Seen("openai"), *"ssh", "enter", Seen("Add a grant: SSH host"))
 OUTPUT: tuple[Step, ...] = ("1", Focused("runs-table"), "o", Seen("17 lines"))
 REQUEST: tuple[Step, ...] = ("2", Focused("requests-list"), "enter", Seen("Request headers", "a shows it"))
 FILTER: tuple[Step, ...] = (
@@ -255,80 +245,80 @@ STATES: dict[str, State] = {
     "welcome": State(FakeFace, Seen("Welcome to Moat", "0 runs")),
     "welcome-light": State(FakeFace, Seen("Welcome to Moat", "0 runs"), ("ctrl+t",)),
     "main-quiet": State(_quiet, Seen("1 run", "exited 0", "made no requests"), ("2",)),
-    "main-live": _day("2", Focused("requests-list"), Seen("following")),
-    "main-light": _day("ctrl+t", "2", Focused("requests-list"), Seen("following")),
-    "main-grants": _day("3", Focused("grants-table")),
-    "main-audit": _day("4", Focused("audit-entries"), Seen("INTACT")),
+    "main-live": day("2", Focused("requests-list"), Seen("following")),
+    "main-light": day("ctrl+t", "2", Focused("requests-list"), Seen("following")),
+    "main-grants": day("3", Focused("grants-table")),
+    "main-audit": day("4", Focused("audit-entries"), Seen("INTACT")),
     "main-verifying": State(_verifying, DAY, ("4", Seen("23 of 57")), REVIEW),
     "main-trouble": State(
         _broken, Seen("2 live", "3 grants"), ("2", Seen("CHAIN BROKEN"), NoticesRead()), REVIEW
     ),
     "main-frozen": State(_frozen, Seen("5 runs", "4 grants", "NETWORK FROZEN"), ("2", NoticesRead()), REVIEW),
     "main-read-only": State(sample_face, DAY, ("2",), REVIEW, read_only=True),
-    "main-zoomed": _day("2", Focused("requests-list"), "z"),
-    "main-failed-run": _day(
+    "main-zoomed": day("2", Focused("requests-list"), "z"),
+    "main-failed-run": day(
         *TRIAGE, "down", Seen("src/docs"), "down", Seen("debain"), "2", Focused("requests-list")
     ),
-    "filter": _day(*FILTER, Typed("requests-filter", "grant:github status:200 "), Seen(" of 30")),
-    "filter-mistake": _day(
+    "filter": day(*FILTER, Typed("requests-filter", "grant:github status:200 "), Seen(" of 30")),
+    "filter-mistake": day(
         *FILTER,
         Typed("requests-filter", "ms:slow "),
         Seen("needs a number"),
     ),
-    "filter-nothing": _day(*FILTER, Typed("requests-filter", "nowhere "), Seen("No request matches")),
-    "sorted": _day("2", Focused("requests-list"), "T", Seen("by took")),
-    "all-requests": _day("2", Focused("requests-list"), "A", Seen("all runs", "deps-update")),
+    "filter-nothing": day(*FILTER, Typed("requests-filter", "nowhere "), Seen("No request matches")),
+    "sorted": day("2", Focused("requests-list"), "T", Seen("by took")),
+    "all-requests": day("2", Focused("requests-list"), "A", Seen("all runs", "deps-update")),
     "open-request": State(_open, Seen("5 runs", "1 open"), ("2", Focused("requests-list")), REVIEW),
     "approvals": State(_waiting, Seen("2 requests for you", "swift-otter")),
     "approvals-light": State(_waiting, Seen("2 requests for you"), ("ctrl+t",)),
     "approvals-next": State(_waiting, Seen("2 requests for you"), ("j", Seen("▸ GET"))),
     "approvals-later": State(_waiting, Seen("2 requests for you"), ("escape", Seen("2 requests for you: W"))),
     "approvals-read-only": State(_waiting, Seen("2 requests for you", "read-only"), read_only=True),
-    "help": _day("question_mark", Seen("Output")),
-    "palette": _day("ctrl+p", Seen("Search for commands"), *"verify", Seen("Verify")),
+    "help": day("question_mark", Seen("Output")),
+    "palette": day("ctrl+p", Seen("Search for commands"), *"verify", Seen("Verify")),
     # Requests and output
-    "request": _day(*REQUEST),
-    "request-light": _day("ctrl+t", *REQUEST),
-    "output": _day(*OUTPUT),
-    "output-light": _day("ctrl+t", *OUTPUT),
-    "output-search": _day(*OUTPUT, "slash", *"test", "enter", Seen("line 15 has")),
+    "request": day(*REQUEST),
+    "request-light": day("ctrl+t", *REQUEST),
+    "output": day(*OUTPUT),
+    "output-light": day("ctrl+t", *OUTPUT),
+    "output-search": day(*OUTPUT, "slash", *"test", "enter", Seen("line 15 has")),
     "output-quiet": State(_quiet, Seen("exited 0"), ("o", Seen("printed nothing"))),
     "output-trouble": State(
-        _trouble,
+        trouble,
         TROUBLE,
         (*DEPS, "o", Seen("cannot be read")),
         REVIEW,
     ),
     # Audit
-    "audit": _day(*AUDIT_LOG),
-    "audit-light": _day("ctrl+t", *AUDIT_LOG),
-    "audit-entry": _day(*AUDIT_LOG, "enter", Seen("Audit entry #57")),
-    "audit-chains": _day(*CHAINS),
+    "audit": day(*AUDIT_LOG),
+    "audit-light": day("ctrl+t", *AUDIT_LOG),
+    "audit-entry": day(*AUDIT_LOG, "enter", Seen("Audit entry #57")),
+    "audit-chains": day(*CHAINS),
     "audit-quiet": State(
         _quiet, Seen("exited 0"), ("4", Focused("audit-entries"), "enter", Seen("Audit of idle"))
     ),
     # Doctor
-    "doctor": _day(*DOCTOR),
-    "doctor-light": _day("ctrl+t", *DOCTOR),
-    "doctor-loading": State(_loading, DAY, ("D", Seen("looking at this machine")), REVIEW),
-    "doctor-trouble": State(_trouble, TROUBLE, ("D", Seen(SOCKET)), REVIEW),
-    "doctor-mend": _day(*DOCTOR, "F", Seen("Mend this machine?")),
+    "doctor": day(*DOCTOR),
+    "doctor-light": day("ctrl+t", *DOCTOR),
+    "doctor-loading": State(loading, DAY, ("D", Seen("looking at this machine")), REVIEW),
+    "doctor-trouble": State(trouble, TROUBLE, ("D", Seen(SOCKET)), REVIEW),
+    "doctor-mend": day(*DOCTOR, "F", Seen("Mend this machine?")),
     # Dialogs about runs
-    "start": _day(*START, Typed("workspace", "/home/dana/src/shop"), Seen("agent.yaml: ")),
-    "start-light": _day("ctrl+t", *START),
+    "start": day(*START, Typed("workspace", "/home/dana/src/shop"), Seen("agent.yaml: ")),
+    "start-light": day("ctrl+t", *START),
     "start-loading": State(
-        _loading,
+        loading,
         DAY,
         (*START, Typed("workspace", "/"), Typed("command", "true"), "ctrl+s", Seen("Starting")),
         REVIEW,
     ),
     "start-trouble": State(
-        _trouble,
+        trouble,
         TROUBLE,
         (*START, Typed("workspace", "/"), Typed("command", "true"), "ctrl+s", Seen("no Docker engine")),
         REVIEW,
     ),
-    "start-mistake": _day(
+    "start-mistake": day(
         *START, Typed("workspace", "/"), Typed("command", "sh -c 'oops"), "ctrl+s", Seen("No closing")
     ),
     "start-approve": State(
@@ -337,17 +327,17 @@ STATES: dict[str, State] = {
         (*START, Typed("workspace", "/"), Typed("command", "true"), "ctrl+s", Seen("Allow and start")),
         REVIEW,
     ),
-    "stop": _day("1", "x", Seen("Stop review-pr-482?")),
+    "stop": day("1", "x", Seen("Stop review-pr-482?")),
     "stop-trouble": State(
-        _trouble, TROUBLE, ("1", "x", Seen("Stop review"), "y", Seen("was not stopped")), REVIEW
+        trouble, TROUBLE, ("1", "x", Seen("Stop review"), "y", Seen("was not stopped")), REVIEW
     ),
-    "kill": _day("1", "X", Seen("Kill review-pr-482?")),
-    "destroy": _day(*TRIAGE, "d", Seen("Destroy triage?")),
+    "kill": day("1", "X", Seen("Kill review-pr-482?")),
+    "destroy": day(*TRIAGE, "d", Seen("Destroy triage?")),
     "destroying": State(
-        _loading, DAY, (*TRIAGE, "d", Seen("Destroy triage?"), "y", Seen("Destroying")), REVIEW
+        loading, DAY, (*TRIAGE, "d", Seen("Destroy triage?"), "y", Seen("Destroying")), REVIEW
     ),
-    "rename": _day(*TRIAGE, "n", Seen("Rename the run")),
-    "leave": _day(
+    "rename": day(*TRIAGE, "n", Seen("Rename the run")),
+    "leave": day(
         *START,
         Typed("workspace", "/"),
         Typed("command", "true"),
@@ -357,41 +347,7 @@ STATES: dict[str, State] = {
         "q",
         Seen("Leave running"),
     ),
-    # Dialogs about grants
-    "add-grant": _day("a", Seen("openai")),
-    "add-grant-loading": State(_loading, DAY, ("a", Seen("Which service?")), REVIEW),
-    "add-grant-left-out": State(_trouble, TROUBLE, ("a", Seen("left out")), REVIEW),
-    "add-grant-value": _day(*GIVE, Seen("Found in")),
-    "add-grant-refused": State(
-        _trouble,
-        TROUBLE,
-        (*GIVE, Typed("value", "t0ken"), "ctrl+s", Seen("refuses this token")),
-        REVIEW,
-    ),
-    "add-grant-role": _day(*ROLE, Typed("role", ARN), Typed("policy", "/"), "ctrl+s", Seen("cannot be read")),
-    "add-grant-role-refused": State(
-        _trouble,
-        TROUBLE,
-        (*ROLE, Typed("role", ARN), "ctrl+s", Seen("AWS refused")),
-        REVIEW,
-    ),
-    "add-grant-ssh": _day(
-        *SSH, Seen("holds 2 keys"), Typed("host", "git.test"), "ctrl+s", Seen("choose one")
-    ),
-    "add-grant-ssh-no-agent": State(
-        _trouble, TROUBLE, (*SSH, Seen("✗ there is no SSH agent here"), Focused("host")), REVIEW
-    ),
-    "add-grant-host-keys": State(
-        _unknown_host,
-        DAY,
-        (*SSH, Seen("kq3Vd0m8"), Typed("host", "git.test"), "ctrl+s", Seen("what its owner says")),
-        REVIEW,
-    ),
-    "add-grant-light": _day("ctrl+t", *GIVE, Seen("Found in")),
-    "grant": _day("3", Focused("grants-table"), "down", "enter", Seen("In use by")),
-    "replace-grant": _day("3", Focused("grants-table"), "down", "r", Seen("Replace a grant: GitHub")),
-    "revoke": _day("3", Focused("grants-table"), "down", "d", Seen("Revoke")),
     # Proof bundles
-    "export": _day(*AUDIT_LOG, "x", Seen("Export the proof")),
-    "verify-file": _day(*AUDIT_LOG, "f", Seen("proof bundle")),
+    "export": day(*AUDIT_LOG, "x", Seen("Export the proof")),
+    "verify-file": day(*AUDIT_LOG, "f", Seen("proof bundle")),
 }

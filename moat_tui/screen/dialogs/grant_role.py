@@ -42,7 +42,7 @@ class RoleForm(GrantForm):
             return FormField(title, Input(kept.get(name, ""), id=id, compact=True, placeholder=placeholder))
 
         yield Static(
-            "Runs get temporary credentials of it; this machine's own stay here.",
+            "Runs get temporary credentials of it; your own stay here.",
             classes="quiet",
             id="hosts",
             markup=False,

@@ -19,6 +19,7 @@ from textual.widgets.selection_list import Selection
 from moat_tui.screen.dialogs.form import FormDialog
 from moat_tui.screen.models.form_error import FormError
 from moat_tui.screen.models.grant_rows import tick_label
+from moat_tui.screen.models.narrowing import by_provider, why_whole
 from moat_tui.screen.models.start_form import (
     AS_CONFIGURED,
     POLICIES,
@@ -77,6 +78,7 @@ class StartRunDialog(FormDialog["RunInfo | None"]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Cancel", id="start.cancel", tooltip="Close, or stop what is starting"),
         Binding("ctrl+s", "start", "Start", priority=True, id="start.start", tooltip="Start the run"),
+        Binding("e", "narrow", "Limit", id="start.limit", tooltip="Give less of the grant under the cursor"),
     ]
 
     def __init__(
@@ -103,6 +105,7 @@ class StartRunDialog(FormDialog["RunInfo | None"]):
         self._asked: tuple[str, ...] = request.without_grants if request else ()  # by agent.yaml
         self._chosen: dict[str, bool] = {}  # what the person ticked and unticked here
         self._decoys = request.decoys if request and request.decoys is not None else decoys
+        self._limited: list[str] = []  # grants as the person limited them here
         self._starting = False
 
     def compose_fields(self) -> ComposeResult:
@@ -156,12 +159,13 @@ class StartRunDialog(FormDialog["RunInfo | None"]):
             _line("variables", shlex.join(self._env), "NAME=VALUE …; NAME takes yours"),
         )
 
-    def _list_grants(self) -> None:
+    def _list_grants(self) -> list[str]:
+        """Gives what is listed."""
         base = self._base
         given = set(base.grants) if base and self._profile == base.profile else set()
         left_out = set(base.without_grants) if base else set()
         stored = self._grants[self._profile]
-        names = list(dict.fromkeys([*stored, *sorted(given), *self._asked]))
+        names = by_provider([*stored, *sorted(given), *self._asked, *self._limited])
         ticks = self.query_one("#granted", TickList)
         with self.prevent(TickList.SelectedChanged):
             ticks.clear_options()
@@ -174,6 +178,7 @@ class StartRunDialog(FormDialog["RunInfo | None"]):
         ticks.highlighted = 0 if names else None
         ticks.display = bool(names)
         self.query_one("#no-grants").display = not names
+        return names
 
     def on_mount(self) -> None:
         self.say(self._problem)
@@ -184,6 +189,7 @@ class StartRunDialog(FormDialog["RunInfo | None"]):
         if event.value != self._profile:
             self._profile = str(event.value)
             self._chosen.clear()
+            self._limited.clear()
             self._list_grants()
 
     @on(TickList.SelectionToggled, "#granted")
@@ -197,6 +203,34 @@ class StartRunDialog(FormDialog["RunInfo | None"]):
                 if other != name and grant_provider(other) == grant_provider(name):
                     ticks.deselect(other)
                     self._chosen[other] = False
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return not (action == "narrow" and (self.focused is None or self.focused.id != "granted"))
+
+    @work(group="narrow", exclusive=True, exit_on_error=False)
+    async def action_narrow(self) -> None:
+        """Scope and limits for the grant under the cursor; with them it is ticked."""
+        from engine import grant_provider
+        from moat_tui.screen.dialogs.narrow_grant import NarrowGrantDialog
+
+        ticks = self.query_one("#granted", TickList)
+        if ticks.highlighted is None:
+            return
+        old = str(ticks.get_option_at_index(ticks.highlighted).value)
+        if why := why_whole(old):
+            self.complain(FormError("granted", why))
+            return
+        stored = self._grants[self._profile]
+        provider = grant_provider(old)
+        scopes = [name.partition(":")[2] for name in stored if name.startswith(f"{provider}:")]
+        text = await self.app.push_screen_wait(NarrowGrantDialog(old, scopes))
+        if text is None:
+            return
+        self._limited = [name for name in self._limited if name != old] + [text]
+        for name in [*stored, *self._asked, *(self._base.grants if self._base else ()), *self._limited]:
+            if grant_provider(name) == provider:
+                self._chosen[name] = name == text
+        ticks.highlighted = self._list_grants().index(text)
 
     @on(Input.Changed, "#workspace")
     def _workspace_changed(self, event: Input.Changed) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from moat_tui.screen.models.activity import bars
 from moat_tui.screen.models.moments import age, ahead, date_time, plural
+from moat_tui.screen.models.narrowing import in_words
 from moat_tui.screen.models.pieces import PLAIN, Piece, fit
+from moat_tui.screen.models.pretty import pretty_body
 from moat_tui.screen.models.visible import visible
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ _STATES = {
 }
 
 
+_LONG = ("host_keys", "policy")  # settings with lines of their own
 _GRAPH = 12  # runs in the graph of uses
 _ROOMY = 90  # columns below which there is no graph
 
@@ -60,7 +63,9 @@ def by_profile(grants: Iterable[GrantInfo]) -> dict[str, dict[str, str]]:
 
 def tick_label(name: str, state: str, *, asked: bool) -> str:
     """One choice of the start form. state: "" for what is not stored. asked: agent.yaml asks for it."""
-    parts = [fit(visible(name), 16), state or "✗ not stored"]
+    parts = [fit(visible(name.partition(";")[0]), 16), state or "✗ not stored"]
+    if limits := in_words(name):
+        parts.append(f"· {visible(limits)}")
     if asked:
         parts.append("· agent.yaml asks for it")
     return " ".join(parts)
@@ -133,8 +138,11 @@ def grant_report(
     now: datetime,
     uses: Sequence[int] = (),
     users: Sequence[RunInfo] = (),
+    left: Sequence[list[Piece]] = (),
 ) -> list[list[Piece]]:
-    """Lines of (text, role): what is stored about it, never the value. uses, users: from the above."""
+    """Lines of (text, role): what is stored about it, never the value. uses, users: from the above. left: a
+    line for each live run that has it narrowed.
+    """
 
     def field(name: str, *pieces: Piece) -> list[Piece]:
         return [(f"{name:<12} ", "dim"), *pieces]
@@ -163,14 +171,30 @@ def grant_report(
         lines.append(field("Uses by run", (bars(uses), "info"), (told, "dim")))
     names = ", ".join(_use(grant, run) for run in users)
     lines.append(field("In use by", (f"● {names}", "ok") if users else ("no live run", "dim")))
+    lines += [field("Limits left" if not place else "", *pieces) for place, pieces in enumerate(left)]
     if grant.scopes:
         names = ", ".join(f"{grant.provider}:{scope}" for scope in grant.scopes)
         lines.append(field("Scopes", (visible(names), PLAIN)))
     lines += [
         field("Host" if not index else "", (visible(host), "info")) for index, host in enumerate(grant.hosts)
     ]
+    lines += _settings(grant.settings)
     lines += [[], [("What an agent gets instead of the credential", "strong")]]
     lines += [
         [(f"  {visible(name)}=", "info"), (visible(value), PLAIN)] for name, value in grant.env.items()
     ] or [[("  nothing in its environment", "dim")]]
+    return lines
+
+
+def _settings(settings: Mapping[str, str]) -> list[list[Piece]]:
+    """How it was granted; a session policy as its author would have written it."""
+    lines: list[list[Piece]] = [[], [("How it was granted", "strong")]] if settings else []
+    for name, text in settings.items():
+        title = visible(name.replace("_", " "))
+        if name in _LONG:
+            told = [[(visible(part), PLAIN)] for part in text.splitlines()]
+            told = pretty_body(text, "application/json").lines if name == "policy" else told
+            lines += [[(f"  {title}", "dim")], *([("    ", PLAIN), *pieces] for pieces in told)]
+        else:
+            lines.append([(f"  {title:<17} ", "dim"), (visible(text), PLAIN)])
     return lines

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from moat_tui.screen.models.activity import BUCKETS
 from moat_tui.screen.models.moments import age, count, lasted
+from moat_tui.screen.models.narrowing import in_short
 from moat_tui.screen.models.pieces import PLAIN, Piece, shorten_path
 from moat_tui.screen.models.visible import visible
 
@@ -54,7 +55,7 @@ def run_cells(
         ("…" if requests is None else count(requests), PLAIN),
         (graph, "info"),
         (visible(f"{run.runtime} {run.sandbox}".strip()), PLAIN),
-        (visible(", ".join(run.grants)) or "-", PLAIN if run.grants else "dim"),
+        (visible(in_short(run.grants)) or "-", PLAIN if run.grants else "dim"),
     )
 
 

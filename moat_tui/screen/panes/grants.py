@@ -20,7 +20,9 @@ from moat_tui.screen.models.grant_rows import (
     uses_by_run,
     widths,
 )
-from moat_tui.screen.models.pieces import Piece
+from moat_tui.screen.models.limits_left import left_of
+from moat_tui.screen.models.pieces import PLAIN, Piece
+from moat_tui.screen.models.visible import visible
 from moat_tui.screen.panes.pane import Pane
 from moat_tui.screen.theme import ROLE_CLASSES
 from moat_tui.screen.widgets.short_table import ShortTable
@@ -104,8 +106,17 @@ store only inside the proxy, and is never shown here.
 
     def report(self, grant: GrantInfo, now: datetime) -> list[list[Piece]]:
         """All about one grant, as lines of (text, role)."""
+        from engine import grant_provider
+
         uses = uses_by_run(grant, self._runs.values(), self._uses)
-        return grant_report(grant, self._names, now, uses, live_users(grant, self._runs.values()))
+        users = live_users(grant, self._runs.values())
+        left = [
+            [(f"{visible(run.name)}: ", PLAIN), *pieces]
+            for run in users
+            for text, pieces in left_of(run, self._uses.get(run.id, {}), now).items()
+            if grant_provider(text) == grant.provider
+        ]
+        return grant_report(grant, self._names, now, uses, users, left)
 
     def redraw(self, now: datetime) -> None:
         if self._graphs is None:  # it looks at every run, and this is called every second

@@ -14,13 +14,14 @@ from textual.message import Message
 from textual.widgets import DataTable, Static
 
 from moat_tui.screen.models.activity import Activities
+from moat_tui.screen.models.limits_left import left_line
 from moat_tui.screen.models.run_rows import TITLES, about, headline, run_cells, widths
 from moat_tui.screen.panes.pane import Pane
-from moat_tui.screen.theme import ROLE_CLASSES, text_of
+from moat_tui.screen.theme import ROLE_CLASSES, text_of_lines
 from moat_tui.screen.widgets.short_table import ShortTable
 
 if TYPE_CHECKING:
-    from engine import RunInfo
+    from engine import GrantUse, RunInfo
 
 SHOWN = 300
 """Most rows drawn: the newest ones and the selected one. `moat list` prints all."""
@@ -109,6 +110,8 @@ A run belongs to its own supervisor: it goes on when this screen closes.
         self.waiting: Mapping[str, int] = {}  # run id -> requests that wait for a person's answer
         self._requests: Mapping[str, int] = {}
         self._activities = Activities()
+        self._now: datetime | None = None
+        self._uses: Mapping[str, Mapping[str, GrantUse]] = {}
         self._home = os.path.expanduser("~")
         self._awaited = ""  # a run to select that is not in the list yet
         self._stand_in = ""  # the row the cursor is on meanwhile, through nobody's choice
@@ -157,6 +160,7 @@ A run belongs to its own supervisor: it goes on when this screen closes.
 
     def redraw(self, now: datetime) -> None:
         """Draw what depends on the time again."""
+        self._now = now
         shown = [
             run for place, run in enumerate(self.runs.values()) if place < SHOWN or run.id == self.selected
         ]
@@ -176,6 +180,12 @@ A run belongs to its own supervisor: it goes on when this screen closes.
             ],
             self.selected,
         )
+        self._describe()  # of a limit in time less is left
+
+    def know_uses(self, uses: Mapping[str, Mapping[str, GrantUse]]) -> None:
+        """Run id -> grant -> how often the run has used it."""
+        self._uses = uses
+        self._describe()
 
     def select(self, run_id: str) -> None:
         """Put the cursor on this run, now or when it first shows up."""
@@ -204,8 +214,14 @@ A run belongs to its own supervisor: it goes on when this screen closes.
         self.post_message(RunsPane.Selected(self.selected))
 
     def _describe(self) -> None:
+        """One line about the run; a second one while it has grants that are limited."""
         run = self.runs.get(self.selected)
-        self.query_one("#runs-about", Static).update(text_of(self, about(run, self._home)) if run else "")
+        if run is None or self._now is None:
+            self.query_one("#runs-about", Static).update("")
+            return
+        left = left_line(run, self._uses.get(run.id, {}), self._now)
+        lines = [about(run, self._home), *([left] if left else [])]
+        self.query_one("#runs-about", Static).update(text_of_lines(self, lines))
 
     def recolour(self) -> None:
         self.table.recolour()

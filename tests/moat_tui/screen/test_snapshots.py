@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from support.grant_states import GRANT_STATES
 from support.screen_home import NOW
-from support.screen_states import STATES, take
+from support.screen_states import STATES as OTHER_STATES
+from support.screen_states import take
 from support.snapshots import settled
 from support.waiting import screen_text, wait_for
 from textual.notifications import Notification
@@ -21,6 +23,7 @@ from moat_tui.screen.app import MoatApp
 
 SNAPSHOTS = Path(__file__).with_name("snapshots")
 WRITE = bool(os.environ.get("MOAT_WRITE_SNAPSHOTS"))
+STATES = OTHER_STATES | GRANT_STATES
 SIZES = ((80, 24), (120, 40))
 
 
