@@ -127,7 +127,7 @@ async def find_ssh(home: Home, host: str) -> SshOffer:
     """
     from engine import ssh_agent
 
-    return await ssh_agent.offer(host)
+    return await ssh_agent.find_offer(host)
 
 
 def save_ssh_grant(home: Home, offer: SshOffer, key: str, profile: str = "") -> GrantInfo:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from engine.ssh_agent.offer import SshOffer as SshOffer
     from engine.ssh_agent.offer import agent_keys as agent_keys
     from engine.ssh_agent.offer import agent_socket as agent_socket
-    from engine.ssh_agent.offer import offer as offer
+    from engine.ssh_agent.offer import find_offer as find_offer
     from engine.ssh_agent.offer import shown_key as shown_key
 
 _HOMES = {
@@ -40,7 +40,7 @@ _HOMES = {
     ".gatekeeper": ("SIGN_ALLOWED", "SshEvent", "SshGrant"),
     ".keys": ("fingerprint", "key_type"),
     ".mappings": ("PREFIX", "Mapping", "SshMappings"),
-    ".offer": ("SshKey", "SshOffer", "agent_keys", "agent_socket", "offer", "shown_key"),
+    ".offer": ("SshKey", "SshOffer", "agent_keys", "agent_socket", "find_offer", "shown_key"),
     ".known_hosts": ("host_name", "pinned_keys", "scanned_keys"),
 }
 __all__ = sorted(name for names in _HOMES.values() for name in names)

@@ -64,7 +64,7 @@ async def agent_keys(socket: Path) -> tuple[SshKey, ...]:
     return tuple(shown_key(item.blob, item.comment) for item in identities)
 
 
-async def offer(text: str, environ: Environment[str, str] = os.environ) -> SshOffer:
+async def find_offer(text: str, environ: Environment[str, str] = os.environ) -> SshOffer:
     """For `HOST` or `HOST:PORT`. May take seconds where the host is not in known_hosts and has to be asked.
 
     Raises GrantError for what stands in the way.

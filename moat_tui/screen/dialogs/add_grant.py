@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on, work
@@ -104,11 +105,12 @@ class AddGrantDialog(FormDialog["GrantInfo | None"]):
 
     def _tell_left_out(self, problems: list[MoatError]) -> None:
         """A file of the person's own providers that has a mistake is named; the others hold."""
-        lines = [f"! left out: {visible(str(problem))}" for problem in problems[:2]]
+        home = os.path.expanduser("~") + "/"
+        lines = [f"! left out: {visible(str(problem)).replace(home, '~/')}" for problem in problems[:2]]
         if len(problems) > len(lines):
             lines.append(f"! and {len(problems) - len(lines)} more: moat grant providers")
         self.query_one("#left-out", Static).update(Content("\n".join(lines)))
-        self.query_one("#left-out").set_class(bool(lines), "shown")
+        self.query_one("#choose").set_class(bool(lines), "-left-out")
 
     def _list(self, query: str) -> None:
         options = self.query_one("#providers", OptionList)

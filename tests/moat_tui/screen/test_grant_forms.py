@@ -6,12 +6,13 @@ import asyncio
 import re
 
 import pytest
-from support.screen_home import HOST_KEY, SSH_KEYS
+from support.screen_home import HOST_KEY, PROVIDERS, SSH_KEYS, FakeToken
 from support.waiting import screen_text, wait_for
 from textual.widgets import Input, Select
 
-from engine import GrantInfo, MoatError
+from engine import GrantInfo, MoatError, ProviderInfo
 from moat_tui.screen.dialogs.add_grant import AddGrantDialog
+from moat_tui.screen.handover import Ended
 from moat_tui.screen.main_screen import MainScreen
 
 ARN = "arn:aws:iam::123456789012:role/agent"
@@ -228,3 +229,37 @@ async def test_a_bad_provider_file_is_named_and_the_others_can_be_granted(screen
         await sees(pilot, "left out: /h/providers/a.yaml:3: unknown key [b]x[/b]", "! and 1 more")
         await pilot.press(*"git", "enter")
         await sees(pilot, "Add a grant: GitHub")
+
+
+class Terminal:
+    """Stands for the real one: what was run on it is kept, and the tool leaves a token behind."""
+
+    def __init__(self, face) -> None:
+        self.face = face
+        self.ran: list[list[str]] = []
+
+    def possible(self, app) -> bool:
+        return True
+
+    async def give(self, app, command, environment, heading):
+        self.ran.append(command)
+        self.face.tokens["claude"] = FakeToken("made-by-the-tool", "~/.claude")
+        return Ended(0, "")
+
+
+async def test_the_service_s_own_tool_can_be_run_to_make_a_value(screen, face, monkeypatch):
+    claude = ProviderInfo(
+        "claude", "Claude", ("api.anthropic.com",), "Authorization", setup=("true", "setup")
+    )
+    monkeypatch.setattr("support.screen_home.PROVIDERS", (claude, *PROVIDERS))
+    async with screen((80, 24)) as pilot:
+        terminal = pilot.app.handover = Terminal(face)
+        await choose(pilot, "claude", "Claude")
+        await sees(pilot, "Run true setup (^r)", "^r Run its tool", "Paste the value here.")
+        await pilot.press("ctrl+r")
+        await sees(pilot, "✓ Found in ~/.claude")
+        assert terminal.ran[0][-2:] == ["true", "setup"]
+        await wait_for(pilot, lambda: pilot.app.focused.id == "value")
+        await pilot.press("enter")
+        await sees(pilot, "claude is granted")
+        assert face.called("save") == [("claude", "made-by-the-tool", "~/.claude", "octocat")]
