@@ -14,6 +14,7 @@ from typing import NoReturn
 import msgspec
 from support.screen_home import FakeFace, FakeVerdict, ago, request, write_run
 from support.screen_sample import REVIEW, TAMPERED, sample_face
+from support.snapshots import settled
 from support.waiting import screen_text, wait_for
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -56,7 +57,14 @@ class NoticesRead:
     """What was announced is taken away: that comes at once or not at all."""
 
 
-type Step = str | Seen | Focused | Typed | NoticesRead
+@dataclass(frozen=True)
+class Released:
+    """A call of the face that was held up goes on."""
+
+    name: str
+
+
+type Step = str | Seen | Focused | Typed | NoticesRead | Released
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,9 @@ async def take(pilot: Pilot[int], steps: tuple[Step, ...]) -> None:
             pilot.app.screen.query_one(f"#{step.field}", Input).value = step.value
         elif isinstance(step, NoticesRead):
             pilot.app.clear_notifications()
+        elif isinstance(step, Released):
+            await settled(pilot)
+            pilot.app.face.gate[step.name].set()
         else:
             await pilot.press(step)
 
@@ -206,6 +217,7 @@ def _open(home: Home) -> FakeFace:
 def _asking(home: Home) -> FakeFace:
     """agent.yaml wants more than was approved."""
     face = sample_face(home)
+    face.gate["start"] = asyncio.Event()  # or the form behind is drawn before or after it says so
     face.errors["start"] = [
         ApprovalNeeded(
             "more is asked", asks=("grant github", "mount ~/.npm (read-only)", "policy permissive")
@@ -324,7 +336,15 @@ STATES: dict[str, State] = {
     "start-approve": State(
         _asking,
         DAY,
-        (*START, Typed("workspace", "/"), Typed("command", "true"), "ctrl+s", Seen("Allow and start")),
+        (
+            *START,
+            Typed("workspace", "/"),
+            Typed("command", "true"),
+            "ctrl+s",
+            Seen("◌ Starting"),
+            Released("start"),
+            Seen("Allow and start"),
+        ),
         REVIEW,
     ),
     "stop": day("1", "x", Seen("Stop review-pr-482?")),

@@ -10,7 +10,6 @@ from textual.widgets import Input
 
 from moat_tui.screen.engine_face import EngineFace
 from moat_tui.screen.models.form_error import FormError
-from moat_tui.screen.models.grant_rows import label
 from moat_tui.screen.problems import sentence
 from moat_tui.screen.widgets.form_fields import FormField
 from moat_tui.screen.widgets.ticks import Tick
@@ -72,6 +71,3 @@ class GrantForm(Vertical):
     def wants_check(self) -> bool:
         """Whether to try it before it is stored."""
         return any(tick.value for tick in self.query("#check").results(Tick))
-
-    def whose(self) -> str:
-        return label(self.instead_of) if self.instead_of else ""
