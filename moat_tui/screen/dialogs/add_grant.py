@@ -135,7 +135,7 @@ class AddGrantDialog(FormDialog["GrantInfo | None"]):
 
     def on_key(self, event: events.Key) -> None:
         """Letters typed on the list narrow it: the list needs only arrows and Enter."""
-        if self.focused is None or self.focused.id != "providers":
+        if self._form is not None or (self.focused is not None and self.focused.id != "providers"):
             return
         if event.character and event.character.isalnum():
             narrow = self.query_one("#narrow", Input)
