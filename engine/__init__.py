@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING
 from engine.lazy import exports
 
 if TYPE_CHECKING:
+    from engine.anchors.head import Anchored as Anchored
+    from engine.anchors.service import AnchorState as AnchorState
+    from engine.anchors.service import anchor_states as anchor_states
+    from engine.anchors.service import open_witness as open_witness
+    from engine.anchors.service import push_heads as push_heads
+    from engine.anchors.service import submission_key as submission_key
+    from engine.anchors.witness_server import serve_witness as serve_witness
+    from engine.anchors.witness_state import WitnessState as WitnessState
     from engine.audit import AuditCounts as AuditCounts
     from engine.audit import AuditPages as AuditPages
     from engine.audit import Entry as Entry
@@ -107,6 +115,12 @@ if TYPE_CHECKING:
     from engine.ssh_agent import SshOffer as SshOffer
 
 _HOMES = {
+    "engine.anchors.head": ("Anchored",),
+    "engine.anchors.service": (
+        "AnchorState", "anchor_states", "open_witness", "push_heads", "submission_key",
+    ),
+    "engine.anchors.witness_server": ("serve_witness",),
+    "engine.anchors.witness_state": ("WitnessState",),
     "engine.audit": (
         "AuditCounts", "AuditPages", "Entry", "Verdict", "render_verdict", "verdict_json", "verify_bundle",
     ),

@@ -5,6 +5,7 @@ read_only    true: the screen shows everything and changes nothing
 decoys       true: plant bait in every run
 keymap       mapping of an action's id to its keys, e.g. `run.stop: ctrl+x` or `run.kill: X,f9`
 network      what runs may reach here and how; see host_network.py
+audit        where the installation's log is anchored; see host_audit.py
 
 Which ids and themes there are, only the screen knows; here their form is checked.
 """
@@ -23,7 +24,7 @@ from engine.home import Home
 if TYPE_CHECKING:
     from engine.config.rules import HostRules
 
-_KEYS = ("theme", "read_only", "decoys", "keymap", "network")
+_KEYS = ("theme", "read_only", "decoys", "keymap", "network", "audit")
 _THEME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ID = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9-]+)+")
 # Names such as ctrl+x, f5, space; a sign such as ? stands for itself; a comma is written `comma`.
@@ -48,6 +49,33 @@ class HostNetwork(msgspec.Struct, frozen=True):
         return [("rules", self.rules), ("allow_private", self.allow_private)]
 
 
+class HostWitness(msgspec.Struct, frozen=True):
+    """One of directory, git and url is said; with url also its verifier key."""
+
+    directory: str = ""
+    git: str = ""
+    url: str = ""
+    key: str = ""
+
+
+class HostTimestamps(msgspec.Struct, frozen=True):
+    url: str
+    ca: str
+
+
+class HostRekor(msgspec.Struct, frozen=True):
+    url: str
+    key: str
+
+
+class HostAudit(msgspec.Struct, frozen=True):
+    """Where heads are anchored, in the order of the file."""
+
+    witnesses: tuple[HostWitness, ...] = ()
+    timestamps: HostTimestamps | None = None
+    rekor: HostRekor | None = None
+
+
 class HostConfig(msgspec.Struct, frozen=True):
     """Empty means: not said. keymap: id -> keys with commas between, e.g. "x,ctrl+x"."""
 
@@ -56,6 +84,7 @@ class HostConfig(msgspec.Struct, frozen=True):
     keymap: dict[str, str] = {}
     network: HostNetwork = HostNetwork()
     decoys: bool = False
+    audit: HostAudit = HostAudit()
 
 
 def load_host_config(home: Home) -> HostConfig:
@@ -63,6 +92,7 @@ def load_host_config(home: Home) -> HostConfig:
     file = home.check(home.config_file)
     if not os.path.lexists(file):
         return HostConfig()
+    from engine.config.host_audit import read_host_audit
     from engine.config.host_network import read_host_network
     from engine.config.values import Value
     from engine.config.yaml_tree import Mapping, read_yaml
@@ -88,6 +118,7 @@ def load_host_config(home: Home) -> HostConfig:
         keymap=keymap,
         network=read_host_network(keys["network"]) if "network" in keys else HostNetwork(),
         decoys=keys["decoys"].flag() if "decoys" in keys else False,
+        audit=read_host_audit(keys["audit"]) if "audit" in keys else HostAudit(),
     )
 
 

@@ -21,6 +21,7 @@ _COMMANDS = {
     "logs": "moat_tui.cli.inspect:logs",
     "trace": "moat_tui.cli.inspect:trace",
     "audit": "moat_tui.cli.audit:audit",
+    "witness": "moat_tui.cli.witness:witness",
     "policy": "moat_tui.cli.policy:policy",
     "approvals": "moat_tui.cli.approvals:approvals",
     "approve": "moat_tui.cli.approvals:approve",
