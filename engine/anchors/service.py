@@ -100,7 +100,7 @@ def newest_head(home: Home) -> Head | None:
 
 
 def submission_key(home: Home) -> NoteKey:
-    """What a witness must be told to know this installation's log by. Raises AuditError before a first run."""
+    """What a witness must know this installation's log by. Raises AuditError before a first run."""
     history = read_history(home)
     if history is None:
         raise AuditError(

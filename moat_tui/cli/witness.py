@@ -79,7 +79,7 @@ def key(said: Invocation) -> int:
 
 @witness.command(short_help="Be a witness for other installations.")
 @click.option("--log", "logs", metavar="KEY", multiple=True, required=True,
-              help="A log to witness, by the key that its `moat witness key` prints; repeatable.")  # fmt: skip
+              help="A log to witness, by the key `moat witness key` prints there; repeatable.")  # fmt: skip
 @click.option("--listen", metavar="HOST:PORT", default="127.0.0.1:8337", show_default=True,
               help="Where to answer, over plain HTTP.")  # fmt: skip
 @click.option("--name", metavar="NAME", default="moat-witness", show_default=True,
@@ -88,7 +88,7 @@ def key(said: Invocation) -> int:
 def serve(said: Invocation, logs: tuple[str, ...], listen: str, name: str) -> int:
     """Serve the C2SP witness protocol until ctrl-c: cosign every head that continues the last one.
 
-    A log that shows two histories gets 409 or 422, and what proves it is kept in ~/.moat/witness/misbehaviour.
+    A log that shows two histories gets 409 or 422; what proves it is kept in ~/.moat/witness/misbehaviour.
     Put a TLS server in front where others than you come over a network.
 
     \b
