@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from engine.heads import begin_run
 
 import engine
 from engine.credentials import KeySource
-from engine.heads import begin_run
 
 KEYS_IN_FILE = {"MOAT_KEYRING_BACKEND": "file"}
 
@@ -68,7 +68,7 @@ def test_a_log_restored_from_a_copy_is_named(moat, begun, tmp_path, capsys):
 
 
 @pytest.fixture
-def served(moat, begun, tmp_path, capsys) -> Iterator[tuple[str, str]]:  # noqa: ANN001
+def served(moat, begun, tmp_path, capsys) -> Iterator[tuple[str, str]]:
     """The URL and key of a witness for the log of `begun`, in a process and a home of its own."""
     assert moat("witness", "key") == 0
     log = capsys.readouterr().out.strip()
