@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from engine.heads import begin_run
 
 import engine
 from engine.credentials import KeySource
+from engine.heads import begin_run
 
 KEYS_IN_FILE = {"MOAT_KEYRING_BACKEND": "file"}
 
