@@ -55,13 +55,13 @@ def write_conflict(home: Home, anchored: Anchored, proof: str) -> Path:
 
 
 @contextlib.contextmanager
-def pushing(home: Home) -> Iterator[bool]:
-    """Whether this process may push now: another one that does is at work on the same."""
+def pushing(home: Home, *, wait: bool = False) -> Iterator[bool]:
+    """Whether this process may push now. While another one does it may not, or it waits for that."""
     home.ensure_dir(anchors_directory(home))
     lock = home.open_private(anchors_directory(home) / ".lock", os.O_RDWR | os.O_CREAT)
     try:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
         except OSError as error:

@@ -7,7 +7,7 @@ and is tried again at the next run, or by `moat witness push`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -20,15 +20,22 @@ from engine.events import timestamp
 from engine.home import Home
 
 
-async def push(home: Home, places: Sequence[Place], head: Head) -> list[Anchored] | None:
-    """Anchor `head` at each place, side by side; what each says afterwards, in their order.
+async def push(
+    home: Home, places: Sequence[Place], newest: Callable[[], Head | None], *, wait: bool = False
+) -> list[Anchored] | None:
+    """Anchor the newest head at each place, side by side; what each says afterwards, in their order.
 
-    None when another process is at it. Raises HomeError when the answers cannot be kept.
+    newest: asked once no other process pushes, because an older head than the last would look like a log that
+    was taken back. None when another process is at it, unless this waits for it. Raises what `newest` raises,
+    and HomeError when the answers cannot be kept.
     """
-    with pushing(home) as mine:
+    with pushing(home, wait=wait) as mine:
         if not mine:
             return None
         befores = [last_of(home, place) for place in places]
+        head = newest()
+        if head is None:
+            return befores
         pairs = zip(places, befores, strict=True)
         afters = await asyncio.gather(*(_anchor(home, place, head, before) for place, before in pairs))
         for before, after in zip(befores, afters, strict=True):

@@ -1,4 +1,4 @@
-"""`python -m engine.anchors.pushing`: what push_in_background starts. Its answers are in heads/anchors/."""
+"""`python -m engine.anchors.pushing`: what background.py starts. What came of it is in heads/anchors/."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from engine.home import Home
 
 if __name__ == "__main__":
     try:
-        asyncio.run(push_heads(Home.default()))
+        asyncio.run(push_heads(Home.default(), wait=True))
     except MoatError as error:
         raise SystemExit(str(error)) from error

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +10,7 @@ import msgspec
 
 from engine.anchors.cosignature import COSIGNATURE
 from engine.anchors.head import Anchored, Head
-from engine.anchors.kept import last_of, read_anchored
+from engine.anchors.kept import last_of
 from engine.anchors.places import places_of
 from engine.anchors.push import is_due, push
 from engine.anchors.witness_state import WitnessState
@@ -52,34 +49,17 @@ def anchor_states(home: Home) -> list[AnchorState]:
     return [AnchorState(last, head is not None and is_due(last, head)) for last in states]
 
 
-async def push_heads(home: Home) -> list[Anchored] | None:
-    """Bring the newest head to every place that is set up. None when another process is at it already.
+async def push_heads(home: Home, *, wait: bool = False) -> list[Anchored] | None:
+    """Bring the newest head to every place that is set up. None when another process is at it
+    already and this does not wait.
 
     Raises ConfigError, KeychainError, HomeError, AuditError; what goes wrong at a place stands in its answer.
     """
     audit = load_host_config(home).audit
-    head = newest_head(home)
-    if head is None:
-        return read_anchored(home)
     cosigned = any(witness.url for witness in audit.witnesses)
     submitter = submission_signer(home, KeySource(home)) if cosigned else None
-    return await push(home, places_of(home, audit, submitter), head)
-
-
-def push_in_background(home: Home) -> None:
-    """Have a process of its own do `push_heads`, when anything is set up. Raises ConfigError."""
-    if load_host_config(home).audit == HostAudit():
-        return
-    subprocess.Popen(
-        # -P: never import from the working directory, which may be an agent's workspace.
-        [sys.executable, "-P", "-m", "engine.anchors.pushing"],
-        env={**os.environ, "MOAT_HOME": str(home.root)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        cwd="/",
-    )
+    places = places_of(home, audit, submitter)
+    return await push(home, places, lambda: newest_head(home), wait=wait)
 
 
 def newest_head(home: Home) -> Head | None:

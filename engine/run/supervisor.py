@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from engine.anchors.background import push_in_background
 from engine.audit import AuditLog, container, policy, secret
 from engine.credentials import KeySource
 from engine.errors import AuditError, ContainerFailed, HomeError, MoatError
@@ -127,6 +128,7 @@ class Supervisor:
         )
         closing = str(RunState.FAILED)
         try:
+            await self._anchor()
             records = RunRecords(
                 self._home, self._spec.id, log, self._granted.hidden, self._notice, self._spec.profile
             )
@@ -151,6 +153,7 @@ class Supervisor:
         finally:
             await self._close_log(log, closing)
             await asyncio.to_thread(heads.close)
+            await self._anchor()
 
     async def _life(self, log: AuditLog, records: RunRecords, connect: Callable[[], Runtime]) -> _Ending:
         async with contextlib.AsyncExitStack() as made:
@@ -323,6 +326,12 @@ class Supervisor:
         except TimeoutError:
             why = f"no answer within {_REMOVE:g} s"
         self._notice(f"the container of run {self._spec.id} could not be removed: {why}; try: moat clean")
+
+    async def _anchor(self) -> None:
+        try:
+            await asyncio.to_thread(push_in_background, self._home)
+        except (MoatError, OSError) as error:
+            self._notice(f"the installation's log could not be anchored: {error}")
 
     async def _close_log(self, log: AuditLog, reason: str) -> None:
         try:

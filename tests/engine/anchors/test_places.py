@@ -89,15 +89,15 @@ async def test_a_remote_that_is_not_there(tmp_path: Path, grown: Grown):
 async def test_a_push_keeps_what_each_place_said(home: Home, tmp_path: Path, grown: Grown, forked: Grown):
     (tmp_path / "here").mkdir()
     here, gone = DirectoryWitness(tmp_path / "here"), DirectoryWitness(tmp_path / "gone")
-    said = await push(home, [here, gone], grown(3))
+    said = await push(home, [here, gone], lambda: grown(3))
     assert said is not None
     assert [(one.size, bool(one.problem)) for one in said] == [(3, False), (0, True)]
     (tmp_path / "gone").mkdir()
-    said = await push(home, [here, gone], grown(3))
+    said = await push(home, [here, gone], lambda: grown(3))
     assert said is not None
     assert [(one.size, one.problem) for one in said] == [(3, ""), (3, "")]
     for head in (forked(3), grown(2), forked(4)):
-        said = await push(home, [here], head)
+        said = await push(home, [here], lambda head=head: head)
         assert said is not None
         assert said[0].conflict
         assert "The proof: " in said[0].problem
@@ -109,4 +109,4 @@ async def test_a_push_keeps_what_each_place_said(home: Home, tmp_path: Path, gro
 async def test_one_push_at_a_time(home: Home, tmp_path: Path, grown: Grown):
     with pushing(home) as mine:
         assert mine
-        assert await push(home, [DirectoryWitness(tmp_path)], grown(1)) is None
+        assert await push(home, [DirectoryWitness(tmp_path)], lambda: grown(1)) is None
