@@ -3,7 +3,7 @@
     event       one of its events             sealed_key     the installation's key on disk
     store       heads.db for those who append  installation   signing with it, and replacing it every day
     history     the whole log judged, pure     record         what a run's life tells it
-    read        heads.db for readers          run_heads      what a supervisor holds of it
+    read, known heads.db for readers          run_heads      what a supervisor holds of it
 
 The log is a Merkle tree like a run's (engine/audit/FORMAT.md), so whoever has seen one of its signed
 heads can tell whether a later one still holds everything before it.

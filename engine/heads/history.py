@@ -6,6 +6,7 @@ nobody changed the file: `signed` says where that begins.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ import msgspec
 
 from engine.audit.checkpoint import Checkpoint, parse_checkpoint
 from engine.audit.keys import Certificate, installation_origin, parse_certificate, run_origin
-from engine.audit.merkle import Frontier, leaf_hash
+from engine.audit.merkle import HASH_BYTES, Frontier, leaf_hash
 from engine.audit.note import Note, NoteKey, parse_note, verified_by
 from engine.errors import AuditError
 from engine.heads.event import CLOSE, DESTROY, HEAD, KEY, START, Event, is_run_id, parse_event
@@ -58,7 +59,7 @@ class History:
 
     fault: the first thing that does not hold, "" while everything does; at: the event's seq, 0 when no
     event can be named. signed: the size of the largest head that is signed. certificates: notes that
-    introduce keys 1, 2, … leaves: every event's hash; bodies: of those events that RecordedRuns name.
+    introduce keys 1, 2, … bodies: of those events that RecordedRuns name.
     """
 
     def __init__(self, key0: bytes, stored: Stored) -> None:
@@ -71,17 +72,44 @@ class History:
         self.began = ""
         self.certificates: list[Note] = []
         self.runs: dict[str, RecordedRun] = {}
-        self.leaves: list[bytes] = []
         self.bodies: dict[int, str] = {}
         self._key = NoteKey(self.origin, key0)
         self._stored = stored
         self._frontier = Frontier()
+        self._leaves = bytearray()
         self._latest: datetime | None = None
         self._ts = ""
 
     @property
     def size(self) -> int:
         return self._frontier.size
+
+    def leaves(self, size: int) -> list[bytes]:
+        """The hashes of the first `size` events."""
+        return [bytes(self._leaves[at : at + HASH_BYTES]) for at in range(0, size * HASH_BYTES, HASH_BYTES)]
+
+    def continued(self, stored: Stored) -> History | None:
+        """A copy to feed what was added since, given what the file now says of itself; None when it says
+        something else of what was there before.
+        """
+        held = self._stored.checkpoints
+        same = all(stored.checkpoints.get(size) == note for size, note in held.items())
+        if (
+            self.fault
+            or not same
+            or any(size < self.size and size not in held for size in stored.checkpoints)
+        ):
+            return None
+        later = copy.copy(self)
+        later.certificates, later.runs, later.bodies = [*self.certificates], {**self.runs}, {**self.bodies}
+        later._leaves, later._frontier, later._stored = self._leaves[:], self._frontier.copy(), stored
+        # The head of what was read may have been signed since, with nothing added to it.
+        if (text := stored.checkpoints.get(self.size)) is not None and text != held.get(self.size):
+            try:
+                later._check_head(text)
+            except AuditError as error:
+                later.fault, later.at = error.what, self.size
+        return later
 
     def feed(self, rows: Iterable[tuple[Any, Any]]) -> None:
         """Rows (seq, body); what follows the first fault is not looked at."""
@@ -131,7 +159,7 @@ class History:
             if told.head_seq != known.head_seq:
                 self.bodies.pop(known.head_seq, None)
         leaf = leaf_hash(body.encode())
-        self.leaves.append(leaf)
+        self._leaves += leaf
         self._frontier.add(leaf)
         if (text := self._stored.checkpoints.get(event.seq)) is not None:
             self._check_head(text)

@@ -12,7 +12,7 @@ from engine.audit import RunKeys
 from engine.audit.checkpoint import Checkpoint
 from engine.audit.merkle import Frontier, leaf_hash
 from engine.credentials import KeySource
-from engine.heads import begin_run, close_run, destroy_run, record_head
+from engine.heads import begin_run, close_run, destroy_run, known, record_head
 from engine.home import Home
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -67,7 +67,8 @@ class Machine:
         return Run(self, run_id)
 
     def sql(self, *statements: str) -> list[tuple[object, ...]]:
-        """What somebody with the file does to it; returns the last statement's rows."""
+        """What somebody with the file does to it before another process reads it; returns the last rows."""
+        known._known.clear()
         connection = sqlite3.connect(self.home.heads / "heads.db", isolation_level=None)
         try:
             rows = [connection.execute(statement).fetchall() for statement in statements]
