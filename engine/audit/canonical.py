@@ -57,8 +57,8 @@ def canonical_json(data: Mapping[str, Any]) -> str:
 
 def canonical_value(value: object) -> str:
     """A value as it stands in `canonical_json`; raises the same errors."""
-    if type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER:  # most are, and these are quick
-        return str(value)
+    if type(value) is str and value.isascii():  # most are, and need no closer look
+        return _text(value)
     if type(value) is bool:
         return "true" if value else "false"
     return _text(_plain(value, replace=True, ordered=True, depth=1))

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from engine.audit.canonical import canonical_json, canonical_value
-from engine.audit.chain import TIMESTAMP, TYPE_NAME
+from engine.audit.canonical import MAX_INTEGER, canonical_json, canonical_value
+from engine.audit.chain import TYPE_NAME
 from engine.audit.merkle import leaf_hash
 from engine.errors import AuditError
 
@@ -22,8 +22,8 @@ SALT_BYTES = 16
 _MANY = 256  # shapes that are remembered; ours are some twenty, a made-up log may have any number
 _parse = msgspec.json.Decoder(dict[str, Any]).decode
 
-# `"NAME":` and the end of its salt for each field, bytes of salts, the leaf's text to fill in
-type _Shape = tuple[list[tuple[str, int]], int, str]
+# `"NAME":` of each field with start and end of its salt, and the bytes of all salts.
+type _Shape = tuple[list[tuple[str, int, int]], int]
 
 
 def salts(seed: bytes, seq: int, names: list[str]) -> list[bytes]:
@@ -62,7 +62,7 @@ def leaf_hasher(seed: bytes) -> Callable[[int, str, str, str], bytes]:
     to as another. The hot path of appending and verifying, hence its local names and remembered shapes.
     """
     shapes: dict[tuple[str, ...], _Shape] = {}
-    sha256, shake_256, parse, is_timestamp = hashlib.sha256, hashlib.shake_256, _parse, TIMESTAMP.fullmatch
+    sha256, shake_256, parse = hashlib.sha256, hashlib.shake_256, _parse
 
     def leaf(seq: int, ts: str, kind: str, data_json: str) -> bytes:
         try:
@@ -75,8 +75,9 @@ def leaf_hasher(seed: bytes) -> Callable[[int, str, str, str], bytes]:
             shape = _shape(key)
             if len(shapes) < _MANY:
                 shapes[key] = shape
-        fields, length, form = shape
+        fields, length = shape
         stream = shake_256(seed + seq.to_bytes(8, "big")).digest(length)
+        # No escape in it, and nothing that should be one: then every text stands as it is.
         simple = (
             "\\" not in data_json
             and "<" not in data_json
@@ -84,18 +85,23 @@ def leaf_hasher(seed: bytes) -> Callable[[int, str, str, str], bytes]:
             and "&" not in data_json
             and data_json.isascii()
         )
-        texts = []
-        filling: list[object] = []
-        at = 0
-        for (name, end), value in zip(fields, data.values(), strict=True):
-            text = f'{name}"{value}"' if simple and type(value) is str else name + canonical_value(value)
-            texts.append(text)
-            filling.append(sha256(stream[at:end] + f"{{{text}}}".encode()).hexdigest())
-            at = end
-        if f"{{{','.join(texts)}}}" != data_json or is_timestamp(ts) is None:
+        said = committed = ""
+        for (name, start, end), value in zip(fields, data.values(), strict=False):
+            kept = type(value)
+            if simple and kept is str:
+                text = f'{name}"{value}"'
+            elif kept is int and -MAX_INTEGER <= value <= MAX_INTEGER:
+                text = f"{name}{value}"
+            else:
+                text = name + canonical_value(value)
+            said = f"{said},{text}" if start else text
+            digest = sha256(stream[start:end] + f"{{{text}}}".encode()).hexdigest()
+            committed = f'{committed},{name}"{digest}"' if start else f'{name}"{digest}"'
+        if f"{{{said}}}" != data_json or '"' in ts or "\\" in ts:
             raise AuditError(f"entry {seq} is not in its one form")
-        filling += (seq, ts)
-        return sha256((form % tuple(filling)).encode()).digest()
+        return sha256(
+            f'\0{{"data":{{{committed}}},"seq":{seq},"ts":"{ts}","type":"{kind}"}}'.encode()
+        ).digest()
 
     return leaf
 
@@ -105,7 +111,9 @@ def _shape(key: tuple[str, ...]) -> _Shape:
     kind, *names = key
     if names != sorted(names) or not TYPE_NAME.fullmatch(kind):
         raise AuditError("the fields of an entry are not in order, or its type is none")
-    fields = [(canonical_value(name) + ":", SALT_BYTES * number) for number, name in enumerate(names, 1)]
-    committed = ",".join(field.replace("%", "%%") + '"%s"' for field, _ in fields)
-    form = f'\0{{"data":{{{committed}}},"seq":%d,"ts":"%s","type":"{kind}"}}'
-    return fields, SALT_BYTES * len(names), form
+    ends = range(0, SALT_BYTES * len(names), SALT_BYTES)
+    fields = [
+        (f"{canonical_value(name)}:", start, start + SALT_BYTES)
+        for name, start in zip(names, ends, strict=True)
+    ]
+    return fields, SALT_BYTES * len(names)

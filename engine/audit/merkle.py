@@ -49,6 +49,22 @@ class Frontier:
         self._roots.append(leaf)
         self.size += 1
 
+    def extend(self, leaves: Iterable[bytes]) -> None:
+        """As `add` for each of `leaves`, in order, and quicker: the tree is built a level at a time."""
+        level = list(leaves)
+        sha256, size, standing = hashlib.sha256, self.size, self._roots
+        self.size, self._roots = size + len(level), []
+        while level or size:
+            if size & 1:
+                level.insert(0, standing.pop())
+            if len(level) & 1:
+                self._roots.insert(0, level.pop())
+            pairs = iter(level)
+            level = [
+                sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)
+            ]
+            size >>= 1
+
     def root(self) -> bytes:
         """The head of the tree as it stands."""
         if not self._roots:
@@ -59,7 +75,9 @@ class Frontier:
         return head
 
     def copy(self) -> Frontier:
-        return Frontier(self.size, self._roots)
+        same = Frontier()
+        same.size, same._roots = self.size, self._roots.copy()
+        return same
 
 
 def root_of(leaves: Iterable[bytes]) -> bytes:

@@ -163,7 +163,8 @@ class Store:
                 [(e.seq, e.ts, e.type, e.prev, e.data_json, e.hash) for e in entries],
             )
             if growth is not None:
-                _put(run, "frontier", frontier_json(growth.frontier))
+                frontier = frontier_json(growth.frontier)
+                run.execute("UPDATE metadata SET value = ? WHERE key = 'frontier'", (frontier,))
                 if growth.checkpoints:  # the close record takes the place of a checkpoint of its size
                     run.executemany(
                         "INSERT OR REPLACE INTO checkpoints (size, note) VALUES (?, ?)", growth.checkpoints

@@ -6,8 +6,7 @@ after INTERVAL seconds in which something was written, before a key is replaced,
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -46,13 +45,16 @@ class Tree:
         """Entries since the last checkpoint."""
         return self.frontier.size - self.sealed
 
-    def grown(self, entries: Iterable[Entry], sign: Sign, *, seal: bool = False, reason: str = "") -> Growth:
+    def grown(self, entries: Sequence[Entry], sign: Sign, *, seal: bool = False, reason: str = "") -> Growth:
         """The tree with `entries` added; seal: with a checkpoint at its end; reason: as its close record."""
         frontier, sealed, leaf = self.frontier.copy(), self.sealed, self._leaf
-        checkpoints = []
-        for entry in entries:
-            frontier.add(leaf(entry.seq, entry.ts, entry.type, entry.data_json))
-            if frontier.size - sealed >= EVERY:
+        checkpoints: list[tuple[int, str]] = []
+        done = 0
+        while done < len(entries):
+            part = entries[done : done + EVERY - (frontier.size - sealed)]
+            frontier.extend([leaf(entry.seq, entry.ts, entry.type, entry.data_json) for entry in part])
+            done += len(part)
+            if frontier.size - sealed == EVERY:
                 sealed = frontier.size
                 checkpoints.append((sealed, str(sign(Checkpoint(self.origin, sealed, frontier.root())))))
         size = frontier.size
@@ -72,8 +74,8 @@ class Tree:
 
 def frontier_json(frontier: Frontier) -> str:
     """As `metadata` holds it (FORMAT.md)."""
-    roots = [root.hex() for root in frontier.roots]
-    return json.dumps({"size": frontier.size, "roots": roots}, separators=(",", ":"))
+    roots = ",".join([f'"{root.hex()}"' for root in frontier.roots])
+    return f'{{"size":{frontier.size},"roots":[{roots}]}}'
 
 
 def parse_frontier(text: str) -> Frontier:

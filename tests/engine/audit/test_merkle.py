@@ -118,3 +118,15 @@ def test_what_is_outside_the_tree_has_no_proof():
         consistency_proof(leaves(3), 4)
     assert not included(b"\0" * 32, 0, 0, [], EMPTY_ROOT)
     assert not consistent(5, b"", 4, b"", [])
+
+
+@pytest.mark.parametrize("begin", [0, 1, 2, 3, 7, 8, 250])
+def test_many_leaves_at_once_are_the_same_as_one_by_one(begin: int):
+    leaves = [leaf_hash(bytes([n % 251, n // 251])) for n in range(400)]
+    for end in (begin, begin + 1, begin + 2, begin + 5, 300, 400):
+        one_by_one, at_once = Frontier(), Frontier()
+        for leaf in leaves[:end]:
+            one_by_one.add(leaf)
+        at_once.extend(leaves[:begin])
+        at_once.extend(iter(leaves[begin:end]))
+        assert (at_once.size, at_once.roots) == (one_by_one.size, one_by_one.roots)
