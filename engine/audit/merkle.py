@@ -51,19 +51,18 @@ class Frontier:
 
     def extend(self, leaves: Iterable[bytes]) -> None:
         """As `add` for each of `leaves`, in order, and quicker: the tree is built a level at a time."""
-        level = list(leaves)
-        sha256, size, standing = hashlib.sha256, self.size, self._roots
-        self.size, self._roots = size + len(level), []
-        while level or size:
+        sha256, level, size = hashlib.sha256, list(leaves), self.size
+        self.size += len(level)
+        added: list[bytes] = []
+        while level:
             if size & 1:
-                level.insert(0, standing.pop())
+                level.insert(0, self._roots.pop())
             if len(level) & 1:
-                self._roots.insert(0, level.pop())
-            pairs = iter(level)
-            level = [
-                sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)
-            ]
+                added.insert(0, level.pop())
+            pairs = zip(level[::2], level[1::2], strict=True)
+            level = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
             size >>= 1
+        self._roots += added
 
     def root(self) -> bytes:
         """The head of the tree as it stands."""
