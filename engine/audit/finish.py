@@ -38,8 +38,8 @@ def append_and_close(
     """Returns what was appended: nothing when the log has its close record already. Blocking.
 
     entries: to a log with a tree, 1 to MOST_ADDED of them. signer: the installation's. origin: of the run's
-    log, for one that was cut off before it had any entry. recorded: what the installation's log knows of it.
-    A version 1 log that was closed before gets a later attestation for its new end.
+    log. recorded: what the installation's log knows of it; a log that was cut off before it had any entry
+    gets its tree by that. A version 1 log that was closed before gets a later attestation for its new end.
     Raises AuditError when there is no log (its removal must not be papered over by a fresh one), when it has
     a living writer, when it is damaged, or when it is not what was signed and recorded: then nothing is added
     and nothing signed. AuditGateClosed when the entries could not be made durable.
@@ -67,30 +67,30 @@ def append_and_close(
 def _tree(store: Store, origin: str, recorded: RecordedHead | None) -> tuple[Tree | None, str]:
     """The log's tree, None for a version 1 log, and why the log was closed ("" when it was not)."""
     seed = store.metadata("tree_seed")
+    if seed is None and recorded is None:
+        return None, ""
+    if seed is None and recorded is not None and not store.seq and not recorded.size:
+        return store.begin_tree(origin, recorded.certificate), ""
     try:
-        if seed is not None:
-            held = Held(
-                origin=store.metadata("origin") or "",
-                seed=seed,
-                frontier=store.metadata("frontier") or "",
-                checkpoints=tuple(store.rows("SELECT size, note FROM checkpoints ORDER BY size")),
-                certificates=tuple(note for (note,) in store.rows("SELECT note FROM keys ORDER BY number")),
-            )
-            rows = store.rows("SELECT seq, ts, type, prev_hash, data, hash FROM entries ORDER BY seq")
-            tree, closed = check_held(held, rows, recorded)
-            if origin and tree.origin != origin:
-                raise Inconsistent(f"it is that of {tree.origin}")
-            return tree, closed
-        if recorded is not None and (store.seq or recorded.size):
+        if seed is None:
             raise Inconsistent("the run kept a tree beside it, and that is gone")
+        held = Held(
+            origin=store.metadata("origin") or "",
+            seed=seed,
+            frontier=store.metadata("frontier") or "",
+            checkpoints=tuple(store.rows("SELECT size, note FROM checkpoints ORDER BY size")),
+            certificates=tuple(note for (note,) in store.rows("SELECT note FROM keys ORDER BY number")),
+        )
+        rows = store.rows("SELECT seq, ts, type, prev_hash, data, hash FROM entries ORDER BY seq")
+        tree, closed = check_held(held, rows, recorded)
+        if origin and tree.origin != origin:
+            raise Inconsistent(f"it is that of {tree.origin}")
+        return tree, closed
     except (AuditError, sqlite3.Error, OverflowError) as error:
         raise AuditError(
             f"{store.path} was changed after it was written: {reason_of(error)}",
             remedy="Nothing was added to it or signed; keep it as evidence.",
         ) from error
-    if origin and not store.seq:
-        return store.begin_tree(origin, recorded.certificate if recorded else ""), ""
-    return None, ""
 
 
 def _closing(tree: Tree, entries: Sequence[Entry], signer: Signer | None) -> Growth:

@@ -181,8 +181,8 @@ class Store:
         if growth is not None and growth.checkpoints:
             self.newest = growth.checkpoints[-1]
 
-    def begin_tree(self, origin: str, certificate: str = "") -> Tree:
-        """Give a log without entries its tree. certificate: of key 0, where it is known."""
+    def begin_tree(self, origin: str, certificate: str) -> Tree:
+        """Give a log without entries its tree. certificate: of key 0."""
         with self._transaction():
             return self._begin_tree(origin, certificate)
 
@@ -285,8 +285,7 @@ class Store:
         _put(self._connection, "origin", origin)
         _put(self._connection, "tree_seed", tree.seed.hex())
         _put(self._connection, "frontier", frontier_json(tree.frontier))
-        if certificate:
-            self._connection.execute("INSERT INTO keys (number, note) VALUES (0, ?)", (certificate,))
+        self._connection.execute("INSERT INTO keys (number, note) VALUES (0, ?)", (certificate,))
         return tree
 
     @contextlib.contextmanager

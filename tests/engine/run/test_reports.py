@@ -31,7 +31,7 @@ REPORTER = """
 import json, socket, sys
 for number in range(40):
     with socket.socket(socket.AF_UNIX) as talk:
-        talk.connect(sys.argv[1])
+        talk.connect(sys.argv[1])  # from where it lies: an address holds 108 bytes
         data = {"operation": f"{sys.argv[2]}-{number}", "decision": "allow", "rule": "uid 0 pid 1"}
         talk.sendall(json.dumps({"op": "report", "type": "policy", "data": data}).encode() + b"\\n")
         reply = json.loads(talk.makefile().readline())
