@@ -25,6 +25,13 @@ from engine.home import Home
 INTERRUPTED = "interrupted"
 MOST_ADDED = EVERY  # entries: nobody can make up more than these with a key that lies on a disk
 
+# Whatever somebody put there comes out as a number and a text.
+_CHECKPOINTS = (
+    "SELECT CAST(size AS INTEGER), coalesce(CAST(note AS TEXT), '')"
+    " FROM checkpoints NOT INDEXED ORDER BY size"
+)
+_CERTIFICATES = "SELECT coalesce(CAST(note AS TEXT), '') FROM keys NOT INDEXED ORDER BY number"
+
 
 def append_and_close(
     home: Home,
@@ -78,8 +85,8 @@ def _tree(store: Store, origin: str, recorded: RecordedHead | None) -> tuple[Tre
             origin=store.metadata("origin") or "",
             seed=seed,
             frontier=store.metadata("frontier") or "",
-            checkpoints=tuple(store.rows("SELECT size, note FROM checkpoints ORDER BY size")),
-            certificates=tuple(note for (note,) in store.rows("SELECT note FROM keys ORDER BY number")),
+            checkpoints=tuple(store.rows(_CHECKPOINTS)),
+            certificates=tuple(note for (note,) in store.rows(_CERTIFICATES)),
         )
         rows = store.rows("SELECT seq, ts, type, prev_hash, data, hash FROM entries ORDER BY seq")
         tree, closed = check_held(held, rows, recorded)

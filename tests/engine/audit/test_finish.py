@@ -249,6 +249,19 @@ def no_json(path: Path) -> None:
     rehash(path, 7, '{"line":"a","line":"b"}')
 
 
+def no_text(path: Path) -> None:
+    change(
+        path,
+        "DROP TABLE keys",
+        "CREATE TABLE keys (number, note)",
+        "INSERT INTO keys VALUES (NULL, NULL), (x'00', x'ff'), ('a', 7)",
+    )
+
+
+def no_note(path: Path) -> None:
+    change(path, "UPDATE checkpoints SET note = x'00ff' WHERE size = 2")
+
+
 RECORDED_ONLY = {untreed, cut_with_its_checkpoints}
 
 
@@ -256,7 +269,7 @@ RECORDED_ONLY = {untreed, cut_with_its_checkpoints}
     "damage",
     [
         edited, rehashed, rehashed_tail, cut, cut_with_its_checkpoints, untreed, unsealed, forged_checkpoint,
-        another_key, no_key, another_frontier, no_json,
+        another_key, no_key, another_frontier, no_json, no_text, no_note,
     ],
 )  # fmt: skip
 def test_what_the_run_had_not_signed_is_not_signed_by_another(
