@@ -76,7 +76,7 @@ def newest_head(home: Home) -> Head | None:
             remedy="Nothing was anchored. moat audit runs says which runs are affected.",
         )
     checkpoint = parse_checkpoint(parse_note(history.checkpoint.encode()).text)
-    return Head(checkpoint, history.checkpoint, history.leaves[: history.signed])
+    return Head(checkpoint, history.checkpoint, history.leaves(history.signed))
 
 
 def submission_key(home: Home) -> NoteKey:
