@@ -120,9 +120,10 @@ def _rebuilt(news: News) -> MoatError:
     if news.error == ApprovalNeeded.__name__:
         return ApprovalNeeded(news.what, asks=news.asks, remedy=news.remedy)
     kind = getattr(errors, news.error, MoatError)
-    if kind.__init__ is not MoatError.__init__:  # wants more than crossed, and its text already says it
-        kind = MoatError
-    return kind(news.what, detail=news.detail, remedy=news.remedy)
+    try:
+        return kind(news.what, detail=news.detail, remedy=news.remedy)
+    except TypeError:  # wants more than crossed, and its text already says it
+        return MoatError(news.what, detail=news.detail, remedy=news.remedy)
 
 
 async def _supervise(order: Order) -> None:
