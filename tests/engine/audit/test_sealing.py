@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import weakref
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,14 @@ async def test_no_entry_is_older_than_the_key_that_seals_it(home: Home, path: Pa
     keys = keys_of(signer, ts="2999-01-01T00:00:00Z")
     async with await AuditLog.open(home, path, keys=keys) as log:
         assert (await log.append(console("x"))).ts == "2999-01-01T00:00:00Z"
+
+
+async def test_no_key_outlives_its_log(home: Home, path: Path, signer: Signer):
+    keys = keys_of(signer)
+    key = weakref.ref(keys.signer)
+    log = await AuditLog.open(home, path, keys=keys)
+    del keys
+    await log.append(console("x"))
+    assert key() is not None
+    await log.close()
+    assert key() is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import weakref
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -131,7 +132,9 @@ def test_a_key_is_replaced_after_an_hour_and_the_one_before_is_gone(sealer: Seal
     assert verified_by(certificate, [NoteKey(sealer.keys.origin, first.public_key)])
     new = parse_certificate(certificate.text)
     assert (new.number, new.size, size, new.public_key) == (1, 5, 5, sealer.keys.signer.public_key)
-    assert sealer.keys.signer is not first
+    gone = weakref.ref(first)
+    del first
+    assert gone() is None
     ((_, later),) = write(sealer, 0, "exited").growth.checkpoints
     assert verified_by(parse_note(later.encode()), [new.note_key])
 
