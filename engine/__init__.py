@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from engine.audit import AuditPages as AuditPages
     from engine.audit import Entry as Entry
     from engine.audit import Verdict as Verdict
+    from engine.audit import read_pin as read_pin
     from engine.audit import render_verdict as render_verdict
     from engine.audit import verdict_json as verdict_json
-    from engine.audit import verify_bundle as verify_bundle
     from engine.aws import AwsRole as AwsRole
     from engine.aws import check_aws_role as check_aws_role
     from engine.aws import read_aws_policy as read_aws_policy
@@ -80,6 +80,9 @@ if TYPE_CHECKING:
     from engine.run.audit_view import audit_page as audit_page
     from engine.run.audit_view import audit_pages as audit_pages
     from engine.run.audit_view import audit_place as audit_place
+    from engine.run.audit_view import prove_entries as prove_entries
+    from engine.run.audit_view import standalone_verifier as standalone_verifier
+    from engine.run.audit_view import verify_bundle as verify_bundle
     from engine.run.audit_view import verify_bundle_file as verify_bundle_file
     from engine.run.evidence import Replay as Replay
     from engine.run.evidence import replay_policy as replay_policy
@@ -122,7 +125,7 @@ _HOMES = {
     "engine.anchors.witness_server": ("serve_witness",),
     "engine.anchors.witness_state": ("WitnessState",),
     "engine.audit": (
-        "AuditCounts", "AuditPages", "Entry", "Verdict", "render_verdict", "verdict_json", "verify_bundle",
+        "AuditCounts", "AuditPages", "Entry", "Verdict", "read_pin", "render_verdict", "verdict_json",
     ),
     "engine.aws": ("AwsRole", "check_aws_role", "read_aws_policy"),
     "engine.config.grant_limits": ("GrantWish", "parse_grant"),
@@ -145,7 +148,8 @@ _HOMES = {
     "engine.home": ("Home",),
     "engine.run.approvals": ("answer_approval", "waiting_approvals", "watch_approvals"),
     "engine.run.audit_view": (
-        "audit_counts", "audit_newest", "audit_page", "audit_pages", "audit_place", "verify_bundle_file",
+        "audit_counts", "audit_newest", "audit_page", "audit_pages", "audit_place", "prove_entries",
+        "standalone_verifier", "verify_bundle", "verify_bundle_file",
     ),
     "engine.run.installation": ("InstallationAudit", "RunAudit", "audit_installation", "missing_runs"),
     "engine.run.joining": ("attach_run", "exec_in_run"),

@@ -1,9 +1,7 @@
-"""Proof bundle, v1: a log as one JSON document that verifies without the database.
+"""Proof bundle: a log as one JSON document that verifies without the database.
 
-    {"version":1, "created_at", "last_hash", "entries":[{seq, ts, type, prev, data, hash}],
-     "attestations":[{seq, root_hash, timestamp, signature, public_key}]?, "rekor_proofs":[…]?}
-
-Signature and key are standard base64. Unknown keys are ignored, so a later version may add some.
+Version 1's object comes first, so its readers accept it; what the tree adds stands behind. The format is
+in FORMAT.md, "The proof bundle".
 """
 
 from __future__ import annotations
@@ -11,153 +9,162 @@ from __future__ import annotations
 import base64
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from engine.audit.canonical import ordered_json
-from engine.audit.chain import Attestation, ChainChecker
+from engine.audit.bundle_read import MAX_BYTES, VERSION, Bundle, read_bundle, read_document, rewrites
+from engine.audit.chain import ChainChecker
+from engine.audit.evidence import Installation, TreeEvidence, installation_parts
 from engine.audit.gate import utc_now
+from engine.audit.judge import Case, judge
+from engine.audit.keys import installation_origin
+from engine.audit.proof import NO_KEY, verify_proof
 from engine.audit.read import entry_of, explained
 from engine.audit.source import read_log
-from engine.audit.types import DECLARED_ORDER
+from engine.audit.strict_json import go_escaped
+from engine.audit.tree_checker import TreeChecker
+from engine.audit.tree_judge import TreeJudge
+from engine.audit.tree_rows import read_tree
 from engine.audit.verdict import Verdict
-from engine.audit.verify import judge
+from engine.audit.verify import Progress, Watched, feed
 from engine.errors import AuditError
 from engine.events import timestamp
-
-VERSION = 1
-MAX_BYTES = 512 * 1024 * 1024
 
 _REKOR_COLUMNS = ("seq", "log_index", "log_id", "tree_size", "root_hash", "hashes", "timestamp", "entry_uuid")
 
 
-class _BundleEntry(msgspec.Struct, frozen=True):
-    seq: int
-    ts: str
-    type: str
-    prev: str
-    data: msgspec.Raw
-    hash: str
-
-
-class _Bundle(msgspec.Struct, frozen=True):
-    version: int
-    created_at: str
-    last_hash: str
-    entries: list[_BundleEntry] | None  # Go prints an empty list as null
-    attestations: list[Attestation] | None = None
-    rekor_proofs: list[dict[str, Any]] | None = None
-
-
-def export_bundle(path: Path, *, clock: Callable[[], datetime] = utc_now) -> bytes:
+def export_bundle(
+    path: Path, *, installation: Installation | None = None, clock: Callable[[], datetime] = utc_now
+) -> bytes:
     """The log at `path`, live or finished, as a bundle. Blocking; changes nothing.
 
-    It is exported as it is: whether it verifies is for the reader of the bundle to find out. Raises
-    AuditError when the log is missing, damaged, or holds what is no entry.
+    installation: what goes under that key; a log with a tree needs it. It is exported as it is: whether it
+    verifies is for the reader of the bundle to find out. Only what a live run has not sealed yet (the last
+    10 seconds, 256 entries at most) is left out, because nothing would vouch for it.
+    Raises AuditError when the log is missing, damaged, or holds what is no entry.
     """
     with explained(path):
-        parts = read_log(path, lambda connection, _live: _parts(connection, timestamp(clock())))
+        parts = read_log(
+            path, lambda connection, live: _parts(connection, live, installation, timestamp(clock()))
+        )
     return "".join(parts).encode()
 
 
-def verify_bundle(data: bytes, public_key: bytes | None = None) -> Verdict:
-    """Verify a bundle, ours or Go's. public_key: as for verify_log.
+def verify_bundle(
+    data: bytes,
+    public_key: bytes | None = None,
+    *,
+    own_key: bytes | None = None,
+    finished: bool = False,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Verify a bundle, ours or Go's, or a proof of single entries.
 
+    public_key: the pinned one, an installation's first. own_key: this installation's, which is the pin when
+    none is given and the bundle says that it comes from here. finished: the run is known to have ended.
     Raises AuditError for what is no bundle at all: not JSON, a key given twice, fields of another kind,
     another version, or larger than 512 MiB.
     """
-    bundle = _parse(data)
-    attestations = bundle.attestations or []
-    checker = ChainChecker(watch=(a.seq for a in attestations), rewrites=_rewrites)
-    entries = bundle.entries or []
-    try:
-        checker.feed((e.seq, e.ts, e.type, e.prev, bytes(e.data).decode(), e.hash) for e in entries)
-    except UnicodeDecodeError as error:  # cannot be: the whole was decoded before
-        raise AuditError("the proof bundle is not UTF-8 text") from error
+    document = read_document(data)
+    if "moat_proof" in document:
+        return verify_proof(document, public_key, own_key=own_key, finished=finished)
+    bundle = read_bundle(document)
+    pin = public_key if public_key is not None else _own(bundle, own_key)
+    tree = TreeJudge(bundle.tree, bundle.installation) if bundle.tree is not None else None
+    watched = (attestation.seq for attestation in bundle.attestations)
+    chain = ChainChecker(watched, rewrites if tree is None else None)
+    leaves = TreeChecker(tree.seed, tree.watch, tree.since) if tree is not None and tree.seed else None
+    feed(chain, leaves, bundle.rows(), len(bundle.entries), Watched(progress))
     return judge(
-        checker,
-        attestations,
-        public_key=public_key,
-        claimed_last=bundle.last_hash,
-        entry_count=len(entries),
-        rekor_proof_count=len(bundle.rekor_proofs or []),
+        Case(
+            chain,
+            bundle.attestations,
+            tree,
+            leaves,
+            pin,
+            accepted=frozenset({pin} if pin is not None else ()),
+            finished=finished,
+            malformed=bundle.malformed,
+            claimed_last=bundle.last_hash,
+            entry_count=len(bundle.entries),
+            rekor_proof_count=bundle.rekor_proofs,
+            anchor_count=bundle.anchors,
+        )
     )
 
 
-def _rewrites(kind: str, data: str) -> Iterator[str]:
-    """The texts that an entry's data may have been hashed in, when not in the one that stands in the file:
-    with sorted keys (an indented bundle), or in the declared order of a Go struct (Go hashes that, and
-    its exporter then sorts the keys away).
-    """
-    value = json.loads(data)
-    for order in ((), DECLARED_ORDER.get(kind, ())):
-        try:
-            yield ordered_json(value, order)
-        except AuditError:
-            return  # a float, a huge integer: nothing that was ever hashed
+def _own(bundle: Bundle, own_key: bytes | None) -> bytes | None:
+    """This installation's key, for a bundle that says that it is from here."""
+    if own_key is None:
+        return None
+    if bundle.tree is not None:
+        name = bundle.tree.origin.rpartition("/")[0]
+        return own_key if name == installation_origin(own_key) else None
+    return own_key if any(found.public_key == own_key for found in bundle.attestations) else None
 
 
-def _parse(data: bytes) -> _Bundle:
-    if len(data) > MAX_BYTES:
-        raise AuditError(f"the proof bundle is larger than {MAX_BYTES >> 20} MiB")
-    try:
-        text = data.decode()
-        # msgspec would take the last of two equal keys without a word: two readers, two truths.
-        json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
-        bundle = msgspec.json.decode(data, type=_Bundle)
-    except (ValueError, RecursionError) as error:
-        raise AuditError(
-            "this is not a proof bundle",
-            detail=str(error) or "nested too deeply",
-            remedy="Export it again with `moat audit RUN --export FILE`.",
-        ) from error
-    if bundle.version != VERSION:
-        raise AuditError(
-            f"the proof bundle has version {bundle.version}; this Moat reads version {VERSION}",
-            remedy="Verify it with the Moat that exported it.",
-        )
-    return bundle
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is given twice in one object")
-    return found
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _parts(connection: sqlite3.Connection, created_at: str) -> list[str]:
+def _parts(
+    connection: sqlite3.Connection, live: bool, installation: Installation | None, created_at: str
+) -> list[str]:
+    tree = read_tree(connection)
     entries = []
     last_hash = ""
     size = 0
-    query = "SELECT seq, ts, type, prev_hash, data, hash FROM entries NOT INDEXED ORDER BY seq"
-    for row in connection.execute(query):
+    query = "SELECT seq, ts, type, prev_hash, data, hash FROM entries NOT INDEXED ORDER BY seq LIMIT ?"
+    for row in connection.execute(query, (_sealed(tree) if live and tree is not None else -1,)):
         entry = entry_of(row)
         # The data goes in as the very text that was hashed.
         text = (
-            f'{{"seq":{entry.seq},"ts":{json.dumps(entry.ts)},"type":{json.dumps(entry.type)},'
-            f'"prev":{json.dumps(entry.prev)},"data":{entry.data_json},"hash":{json.dumps(entry.hash)}}}'
+            f'{{"seq":{entry.seq},"ts":{_json(entry.ts)},"type":{_json(entry.type)},'
+            f'"prev":{_json(entry.prev)},"data":{entry.data_json},"hash":{_json(entry.hash)}}}'
         )
         size += len(text)
         if size > MAX_BYTES:
             raise AuditError(f"the log is too large for one proof bundle (limit {MAX_BYTES >> 20} MiB)")
         entries.append(text)
         last_hash = entry.hash
-    head = f'{{"version":{VERSION},"created_at":{json.dumps(created_at)},"last_hash":{json.dumps(last_hash)}'
+    head = f'{{"version":{VERSION},"created_at":{_json(created_at)},"last_hash":{_json(last_hash)}'
     parts = [head, ',"entries":[', ",".join(entries), "]"]
     if attestations := _attestations(connection):
-        parts += [',"attestations":', json.dumps(attestations)]
+        parts += [',"attestations":', _json(attestations)]
     if proofs := _rekor_proofs(connection):
-        parts += [',"rekor_proofs":', json.dumps(proofs)]
+        parts += [',"rekor_proofs":', _json(proofs)]
+    for name, value in _tree_parts(tree, installation).items():
+        parts += [f',"{name}":', _json(value)]
     return [*parts, "}\n"]
+
+
+def _tree_parts(tree: TreeEvidence | None, installation: Installation | None) -> dict[str, Any]:
+    if tree is None:
+        return {}
+    if installation is None:
+        raise AuditError(NO_KEY, remedy="Restore heads/signing.pub from a backup.")
+    return {
+        "origin": tree.origin,
+        "tree": {"seed": tree.seed},
+        "checkpoints": list(tree.checkpoints),
+        "keys": list(tree.certificates),
+        "installation": installation_parts(installation),
+        "anchors": [],
+    }
+
+
+def _sealed(tree: TreeEvidence) -> int:
+    """Entries up to the last checkpoint; -1, no limit, where that is not to be told."""
+    size = tree.checkpoints[-1].split("\n", 2)[1:2] if tree.checkpoints else []
+    return int(size[0]) if size and size[0].isascii() and size[0].isdigit() else -1
+
+
+def _json(value: object) -> str:
+    """In the one compact form that a reader can tell at once."""
+    try:
+        return go_escaped(msgspec.json.encode(value)).decode()
+    except (TypeError, ValueError):  # text of a damaged log that is no Unicode
+        return json.dumps(value, separators=(",", ":"))
 
 
 def _attestations(connection: sqlite3.Connection) -> list[dict[str, Any]]:

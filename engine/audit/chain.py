@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -131,50 +131,3 @@ class Attestation(msgspec.Struct, frozen=True):
     timestamp: str
     signature: bytes
     public_key: bytes
-
-
-def check_attestations(
-    attestations: Iterable[Attestation],
-    checker: ChainChecker,
-    public_key: bytes | None,
-) -> Failure | None:
-    """The first attestation that does not hold, or that holds for another chain than this one.
-
-    public_key: the installation's own, when it is known: whoever re-hashes a chain can sign it again,
-    but not with that key. After a broken chain only the signatures are judged.
-    """
-    from engine.audit.signer import signature_valid
-
-    for attestation in attestations:
-        seq = attestation.seq
-        if not signature_valid(attestation.public_key, attestation.root_hash, attestation.signature):
-            return Failure(f"invalid signature on attestation at seq {seq}", at=seq)
-        if public_key is not None and attestation.public_key != public_key:
-            return Failure(
-                f"invalid signature on attestation at seq {seq}: not made with this installation's key",
-                at=seq,
-                expected=public_key.hex(),
-                found=attestation.public_key.hex(),
-            )
-        if checker.failure is None and (failure := _covers(attestation, checker.hashes, checker.count)):
-            return failure
-    return None
-
-
-def _covers(attestation: Attestation, hashes: Mapping[int, str], count: int) -> Failure | None:
-    seq, signed = attestation.seq, attestation.root_hash
-    if seq > count:
-        return Failure(
-            f"last hash mismatch: an attestation covers seq {seq}, but the log ends at seq {count}",
-            at=count + 1,
-            expected=shown(signed),
-        )
-    found = hashes.get(seq, "")
-    if found != signed:
-        return Failure(
-            f"last hash mismatch: the attestation at seq {seq} was made over another chain",
-            at=seq,
-            expected=shown(signed),
-            found=shown(found),
-        )
-    return None

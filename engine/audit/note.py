@@ -17,7 +17,7 @@ from typing import Self
 
 import msgspec
 
-from engine.audit.signer import PUBLIC_KEY_BYTES, Signer
+from engine.audit.signer import PUBLIC_KEY_BYTES, Signer, ed25519_valid
 from engine.errors import AuditError
 
 ED25519 = 0x01  # the type byte of plain Ed25519 signatures
@@ -132,24 +132,13 @@ def verified_by(note: Note, keys: Iterable[NoteKey]) -> tuple[NoteKey, ...]:
     return tuple(found.values())
 
 
-def ed25519_valid(public_key: bytes, message: bytes, signature: bytes) -> bool:
-    """False also for keys and signatures of the wrong length."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-    try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
-
-
 def _signature(line: str) -> Signature:
     name, _, encoded = line.removeprefix(_MARK).partition(" ")
     try:
         raw = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         raw = b""
-    if not line.startswith(_MARK) or not _NAME.fullmatch(name) or len(raw) < 5:
+    sound = line.startswith(_MARK) and _NAME.fullmatch(name) and len(raw) >= 5
+    if not sound or base64.b64encode(raw).decode() != encoded:  # one spelling only
         raise BadNote("the note has a line among its signatures that is none")
     return Signature(name, raw[:4], raw[4:])

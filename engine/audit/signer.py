@@ -68,13 +68,35 @@ class Signer:
 
 def signature_valid(public_key: bytes, root_hash: str, signature: bytes) -> bool:
     """Whether `signature` is by `public_key` over the ASCII of `root_hash`; False for any malformed part."""
+    return root_hash.isascii() and ed25519_valid(public_key, root_hash.encode("ascii"), signature)
+
+
+def ed25519_valid(public_key: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether `signature` is by `public_key` over `message`; False for any malformed part.
+
+    Stricter than OpenSSL, so that every verifier can be of one mind: a key must be in its one spelling, and
+    must not be a point of small order, for which a signature fits any message.
+    """
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    if len(public_key) != PUBLIC_KEY_BYTES or len(signature) != SIGNATURE_BYTES or not root_hash.isascii():
+    if len(signature) != SIGNATURE_BYTES or not is_public_key(public_key):
         return False
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, root_hash.encode("ascii"))
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def is_public_key(raw: bytes) -> bool:
+    """Whether 32 bytes spell what can be the key of somebody; whether it is on the curve is not looked at."""
+    y = int.from_bytes(raw, "little") & (2**255 - 1)
+    return len(raw) == PUBLIC_KEY_BYTES and y < _FIELD and y not in _SMALL_ORDER
+
+
+_FIELD = 2**255 - 19
+# The y of the eight points whose order divides 8 (RFC 8032, section 5.1.7, and
+# https://cr.yp.to/ecdh.html#validate for why they matter).
+_ORDER_EIGHT = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+_SMALL_ORDER = frozenset({0, 1, _FIELD - 1, _ORDER_EIGHT, _FIELD - _ORDER_EIGHT})

@@ -27,6 +27,7 @@ BIRTH_SECONDS = 0.02
 MAX_VALUE = 64 * 1024 * 1024  # bytes in one value; a damaged length must not ask for gigabytes
 
 TABLES = ("entries", "metadata", "attestations", "rekor_proofs")
+TREE_TABLES = ("checkpoints", "keys")  # a version 1 log may lack them
 
 
 class Unusable(AuditError):
@@ -114,7 +115,7 @@ def _check_tables(connection: sqlite3.Connection, tables: Sequence[str]) -> None
     found = dict(
         connection.execute("SELECT name, type || ' ' || substr(coalesce(sql, ''), 1, 14) FROM sqlite_schema")
     )
-    for name in tables:
+    for name in (*tables, *(name for name in TREE_TABLES if name in found)):
         kind = found.get(name)
         if kind is None:
             raise Unusable(f"table {name} is missing")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import AuditError
 from engine.home import Home
-from engine.run.library import AUDIT_DB
+from engine.run.library import AUDIT_DB, installation_key, installation_of
 
 if TYPE_CHECKING:
     from engine.audit import AuditCounts, AuditPages, Entry, Verdict
@@ -55,10 +56,26 @@ def audit_place(home: Home, run_id: str, seq: int, types: Sequence[str] = ()) ->
     return place_of(_log(home, run_id), seq, types)
 
 
-def verify_bundle_file(path: Path) -> Verdict:
-    """Verify the proof bundle in a file. Blocking. Raises AuditError for what is no readable bundle."""
-    from engine.audit import verify_bundle
+def verify_bundle(
+    home: Home,
+    data: bytes,
+    public_key: bytes | None = None,
+    *,
+    finished: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verdict:
+    """Verify a proof bundle or a proof of single entries. Blocking.
 
+    public_key: the pinned one; without it this installation's own, for what says that it comes from here.
+    finished: the run is known to be over. Raises AuditError for what is neither.
+    """
+    from engine.audit import verify_bundle as verify
+
+    return verify(data, public_key, own_key=installation_key(home), finished=finished, progress=progress)
+
+
+def verify_bundle_file(home: Home, path: Path) -> Verdict:
+    """As verify_bundle, of what is in a file. Raises AuditError for what is no readable bundle."""
     remedy = "Name a proof bundle that `moat audit --export` or the screen wrote."
     try:
         # A pipe or a device would be waited for without end.
@@ -69,7 +86,19 @@ def verify_bundle_file(path: Path) -> Verdict:
         data = path.read_bytes()
     except OSError as error:
         raise AuditError(f"{path} cannot be read: {error.strerror}", remedy=remedy) from error
-    return verify_bundle(data)
+    return verify_bundle(home, data)
+
+
+def prove_entries(home: Home, run_id: str, seqs: Sequence[int], withheld: Sequence[str] = ()) -> bytes:
+    """A proof of single entries of a run's log, with the fields `withheld` kept back. Blocking."""
+    from engine.audit import prove_entries as prove
+
+    return prove(_log(home, run_id), seqs, withheld=withheld, installation=installation_of(home, run_id))
+
+
+def standalone_verifier() -> str:
+    """The source of the verifier that needs nothing but Python."""
+    return (files("engine.audit.standalone") / "moat_verify.py").read_text("utf-8")
 
 
 def _log(home: Home, run_id: str) -> Path:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from engine.audit import Verdict
     from engine.heads import History, RecordedRun
 
-INTACT, OPEN, TRUNCATED, TAMPERED = "INTACT", "OPEN", "TRUNCATED", "TAMPERED"
+TRUNCATED, TAMPERED = "TRUNCATED", "TAMPERED"
 
 
 class RunAudit(msgspec.Struct, frozen=True):
@@ -164,5 +164,5 @@ def _is_older(path: Path, history: History) -> bool:
 
 
 def _told(verdict: Verdict, run_id: str, name: str, state: str) -> RunAudit:
-    word = (INTACT if verdict.closed else OPEN) if verdict.valid else TAMPERED
-    return RunAudit(run_id, word, verdict.valid, name, state, verdict.entry_count, verdict.error)
+    why = verdict.error or verdict.doubt
+    return RunAudit(run_id, verdict.verdict, verdict.exit_code == 0, name, state, verdict.entry_count, why)

@@ -12,7 +12,7 @@ from engine.run.metadata import read_metadata
 from engine.run.names import ID_PREFIX, is_run_id
 
 if TYPE_CHECKING:
-    from engine.audit import Entry, Verdict
+    from engine.audit import Entry, Installation, Verdict
 
 AUDIT_DB = "audit.db"
 PUBLIC_KEY = "signing.pub"
@@ -59,15 +59,37 @@ def verify_run(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Verdict:
-    """Check a run's audit log against its hash chain and this installation's signing key. Blocking."""
-    from engine.audit import verify_log
+    """Check a run's audit log with this installation's key and what its own log says of the run. Blocking."""
+    from engine.audit import Installation, Recorded, contradicted, verify_log
+    from engine.heads import read_history
+    from engine.run.installation import recorded_fault
 
     path = home.check(home.run(run_id) / AUDIT_DB)
     # A run that is over has a signed end: without it, its tail was cut off together with the signature.
     over = read_metadata(home, run_id).state.ended
-    return verify_log(
-        path, public_key=_public_key(home), finished=over, progress=progress, cancelled=cancelled
+    key = installation_key(home)
+    # Read before the run's log: whatever it says of a live run is in that log by then.
+    history = read_history(home)
+    installation = recorded = None
+    if history is not None and key is not None and not history.fault:
+        installation = Installation(key, tuple(str(note) for note in history.certificates))
+        found = history.runs.get(run_id)
+        if found is not None and found.start:
+            recorded = Recorded(found.start, found.size, found.root, found.closed)
+    verdict = verify_log(
+        path,
+        public_key=key,
+        installation=installation,
+        recorded=recorded,
+        finished=over,
+        progress=progress,
+        cancelled=cancelled,
     )
+    if history is None:
+        return verdict
+    if history.fault:
+        return contradicted(verdict, "", history.fault)
+    return contradicted(verdict, *recorded_fault(home, run_id, history))
 
 
 def audit_entries(home: Home, run_id: str, after: int = 0, limit: int = 1000) -> list[Entry]:
@@ -78,14 +100,28 @@ def audit_entries(home: Home, run_id: str, after: int = 0, limit: int = 1000) ->
 
 
 def export_bundle(home: Home, run_id: str) -> bytes:
-    """The run's proof bundle (formats.md v1): one JSON file that verifies on another machine."""
+    """The run's proof bundle: one JSON file that verifies on another machine."""
     from engine.audit import export_bundle as export
 
-    return export(home.check(home.run(run_id) / AUDIT_DB))
+    return export(home.check(home.run(run_id) / AUDIT_DB), installation=installation_of(home, run_id))
 
 
-def _public_key(home: Home) -> bytes | None:
-    """The installation's own signing key, so that a log re-signed by somebody else does not pass."""
+def installation_of(home: Home, run_id: str) -> Installation | None:
+    """What a bundle says of this installation, and of the run in its log; None before it has a key."""
+    from engine.audit import Installation, installation_from
+    from engine.heads import installation_evidence, read_history
+
+    key = installation_key(home)
+    if key is None:
+        return None
+    if (evidence := installation_evidence(home, run_id)) is not None:
+        return installation_from(evidence)
+    history = read_history(home)
+    return Installation(key, tuple(str(note) for note in history.certificates) if history is not None else ())
+
+
+def installation_key(home: Home) -> bytes | None:
+    """The installation's first key, which is what is pinned: a log signed by somebody else must not pass."""
     try:
         return bytes.fromhex(home.read(home.heads / PUBLIC_KEY).decode("ascii").strip())
     except FileNotFoundError:

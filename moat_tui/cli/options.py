@@ -15,7 +15,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 as_json_lines = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 
 
-def _runs(ctx: click.Context, option: click.Parameter, begun: str) -> list[CompletionItem]:
+def complete_runs(ctx: click.Context, option: click.Parameter, begun: str) -> list[CompletionItem]:
     from moat_tui.cli import completion
 
     return completion.runs(ctx, option, begun)
@@ -33,7 +33,7 @@ def _grants(ctx: click.Context, option: click.Parameter, begun: str) -> list[Com
     return completion.grants(ctx, option, begun)
 
 
-which_run = click.argument("run", default="", metavar="[RUN]", shell_complete=_runs)
+which_run = click.argument("run", default="", metavar="[RUN]", shell_complete=complete_runs)
 provider = click.argument("provider", metavar="PROVIDER", shell_complete=_providers)
 provider_or_none = click.argument("provider", metavar="PROVIDER", default="", shell_complete=_providers)
 grants = click.option(

@@ -345,7 +345,7 @@ class Engine:
         return cast("bytes", await _threaded("export_bundle", self._home, run_id))
 
     async def verify_file(self, path: Path) -> Verdict:
-        return cast("Verdict", await _threaded("verify_bundle_file", path))
+        return cast("Verdict", await _threaded("verify_bundle_file", self._home, path))
 
     async def checks(self) -> list[CheckResult]:
         call = await _loaded("run_checks")

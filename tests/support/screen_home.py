@@ -89,6 +89,8 @@ class FakeVerdict(msgspec.Struct, frozen=True):
     expected: str = ""
     found: str = ""
     cancelled: bool = False
+    verdict: str = "TAMPERED"
+    doubt: str = ""
 
 
 class FakeEntry(msgspec.Struct, frozen=True):

@@ -22,13 +22,18 @@ def verdict_lines(verdict: Verdict, *, live: bool) -> list[list[Piece]]:
     """What a finished verification says, first broken entry included. live: the run still writes."""
     entries = "1 entry" if verdict.entry_count == 1 else f"{count(verdict.entry_count)} entries"
     if not verdict.valid:
-        lines: list[list[Piece]] = [[("✗ TAMPERED", "bad"), (f"  {visible(verdict.error)}", "bad")]]
+        lines: list[list[Piece]] = [[(f"✗ {verdict.verdict}", "bad"), (f"  {visible(verdict.error)}", "bad")]]
         if verdict.broken_at:
             lines.append([("First broken entry ", "dim"), (f"#{verdict.broken_at}", "strong")])
         if verdict.expected or verdict.found:
             lines.append([("  expected ", "dim"), (visible(verdict.expected) or "nothing", PLAIN)])
             lines.append([("  found    ", "dim"), (visible(verdict.found) or "nothing", PLAIN)])
         lines.append([("Log        ", "dim"), (entries, PLAIN)])
+    elif verdict.doubt:
+        lines = [
+            [("? UNANCHORED", "warn"), (f"  {visible(verdict.doubt)}", "warn")],
+            [("Log        ", "dim"), (f"{entries}, hash chain ", PLAIN), _mark(verdict.hash_chain_valid)],
+        ]
     else:
         state = "so far, the run is still writing" if live else "closed" if verdict.closed else "not closed"
         lines = [

@@ -84,7 +84,9 @@ def state_pieces(run: RunInfo, state: ChainState | None) -> tuple[Piece, Piece, 
         return ("- no log", "dim"), ("", ""), when
     entries = (count(state.verdict.entry_count), "")
     if not state.verdict.valid:
-        return ("✗ TAMPERED", "bad"), entries, when
+        return (f"✗ {state.verdict.verdict}", "bad"), entries, when
+    if state.verdict.doubt:
+        return ("? UNANCHORED", "warn"), entries, when
     if state.verdict.closed or not run.state.ended:
         return ("✓ INTACT", "ok"), entries, when
     return ("✓ not closed", "warn"), entries, when

@@ -128,7 +128,9 @@ def test_kill_9_at_any_moment_loses_nothing_that_was_acknowledged(quick_home: Ho
         added = append_and_close(home, path, [END], signer, origin=origin)
         ends["closed" if not added else "written" if acknowledged else "born"] += 1
         verdict = verify_log(path, public_key=signer.public_key, finished=True)
-        assert verdict.valid, verdict
+        # Cut off before its tree, and nobody said which key the run had been given: nobody vouches for it.
+        unborn = verdict.error == "the log has no certificate of its run's key" and not acknowledged
+        assert verdict.valid or unborn, verdict
         assert acknowledged.items() <= held(path).items()
     assert ends["written"] > KILLS / 20, ends  # the moments are where they should be
 

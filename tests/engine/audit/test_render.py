@@ -10,6 +10,7 @@ GOOD = Verdict(
     attestation_count=1,
     last_hash="a" * 64,
     closed=True,
+    verdict="INTACT",
 )
 BAD = Verdict(
     valid=False,

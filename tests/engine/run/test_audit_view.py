@@ -40,16 +40,16 @@ def test_a_run_without_a_log(home):
 def test_a_bundle_file_is_verified(home, tmp_path):
     path = tmp_path / "proof.json"
     path.write_bytes(engine.export_bundle(home, RUN))
-    assert engine.verify_bundle_file(path).valid
+    assert engine.verify_bundle_file(home, path).valid
     path.write_bytes(path.read_bytes().replace(b"two", b"TWO"))
-    assert not engine.verify_bundle_file(path).valid
+    assert not engine.verify_bundle_file(home, path).valid
 
 
-def test_what_is_no_bundle_file(tmp_path):
+def test_what_is_no_bundle_file(home, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     text = tmp_path / "text"
     text.write_text("hello")
     for path in (pipe, text, tmp_path, tmp_path / "missing"):
         with pytest.raises(AuditError):
-            engine.verify_bundle_file(path)
+            engine.verify_bundle_file(home, path)

@@ -19,7 +19,9 @@ from engine.run.installation import audit_installation, missing_runs, recorded_f
 from engine.run.lifecycle import destroy_run
 from engine.run.metadata import write_metadata
 
-GOOD = Verdict(valid=True, hash_chain_valid=True, attestations_valid=True, entry_count=3, closed=True)
+GOOD = Verdict(
+    valid=True, hash_chain_valid=True, attestations_valid=True, entry_count=3, closed=True, verdict="INTACT"
+)
 
 
 @pytest.fixture

@@ -15,9 +15,10 @@ LATER = "run_bbbbbbbbbbbb"
 def verdicts(fake, put_run):
     """A log that is intact, a bundle that is not."""
     put_run(LATER)
-    good, bad = SimpleNamespace(valid=True, text="[ok]"), SimpleNamespace(valid=False, text="[FAIL] \x1b[2J")
-    fake("verify_run", lambda home, run_id: good)
-    fake("verify_bundle", lambda data: good if data == b"bundle" else bad)
+    good = SimpleNamespace(valid=True, exit_code=0, text="[ok]")
+    bad = SimpleNamespace(valid=False, exit_code=1, text="[FAIL] \x1b[2J")
+    fake("verify_run", lambda home, run_id, progress: good)
+    fake("verify_bundle", lambda home, data, pin, **options: good if data == b"bundle" else bad)
     fake("export_bundle", lambda home, run_id: b"bundle")
     fake("render_verdict", lambda verdict, title: [f"# {title}", verdict.text])
     fake("verdict_json", lambda verdict: {"valid": verdict.valid, "entry_count": 3, "error": ""})
@@ -36,7 +37,7 @@ def test_json(moat, verdicts, capsys):
 def test_what_is_not_intact_exits_1(moat, verdicts, tmp_path, capsys):
     (tmp_path / "proof.json").write_bytes(b"forged")
     assert moat("audit", "verify", "proof.json") == 1
-    assert capsys.readouterr().out == "# Proof bundle proof.json\n[FAIL] \\x1b[2J\n"
+    assert capsys.readouterr().out == "# Proof proof.json\n[FAIL] \\x1b[2J\n"
     assert moat("audit", "--json", "verify", "proof.json") == 1
     assert msgspec.json.decode(capsys.readouterr().out)["valid"] is False
 
@@ -74,13 +75,13 @@ def test_export_into_a_full_device(moat, verdicts, capsys):
 
 @pytest.mark.parametrize("file", ["missing.json", "."])
 def test_a_bundle_that_cannot_be_read(file, moat, verdicts, capsys):
-    assert moat("audit", "verify", file) == 125
+    assert moat("audit", "verify", file) == 2
     assert capsys.readouterr().err.startswith(f"moat: error: {file}: ")
 
 
 def test_a_file_without_end_is_refused_before_it_fills_the_memory(moat, verdicts, monkeypatch, capsys):
-    monkeypatch.setattr("moat_tui.cli.audit._MOST_BYTES", 1 << 20)
-    assert moat("audit", "verify", "/dev/zero") == 125
+    monkeypatch.setattr("moat_tui.cli.audit_files.MOST_BYTES", 1 << 20)
+    assert moat("audit", "verify", "/dev/zero") == 2
     assert "/dev/zero is larger than 1 MiB" in capsys.readouterr().err
 
 
@@ -98,11 +99,11 @@ def test_a_run_called_verify_is_named_by_its_id(moat, verdicts, put_run, capsys)
 def test_a_bundle_from_a_pipe(start):
     prelude = """
 from types import SimpleNamespace
-engine.verify_bundle = lambda data: SimpleNamespace(valid=data == b"bundle")
+engine.verify_bundle = lambda home, data, pin, **options: SimpleNamespace(exit_code=int(data != b"bundle"))
 engine.render_verdict = lambda verdict, title: [title]
 """
     process = start("audit", "verify", "-", prelude=prelude, stdin=subprocess.PIPE)
-    assert process.communicate(b"bundle", timeout=20) == (b"Proof bundle -\n", b"")
+    assert process.communicate(b"bundle", timeout=20) == (b"Proof -\n", b"")
     assert process.returncode == 0
 
 
@@ -123,10 +124,10 @@ def chain(*lines: str) -> bytes:
 def test_a_real_bundle_and_a_forged_one(moat, tmp_path, capsys):
     proof = tmp_path / "proof.json"
     proof.write_bytes(chain("1", "2", "3", "4", "5"))
-    assert moat("audit", "verify", str(proof), "--json") == 0
+    assert moat("audit", "verify", str(proof), "--json") == 2  # nothing in it is signed
     verdict = msgspec.json.decode(capsys.readouterr().out)
-    assert (verdict["valid"], verdict["hash_chain_valid"], verdict["entry_count"]) == (True, True, 5)
-    assert (verdict["attestations_valid"], verdict["error"]) == (True, "")
+    assert (verdict["valid"], verdict["hash_chain_valid"], verdict["entry_count"]) == (False, True, 5)
+    assert (verdict["attestations_valid"], verdict["verdict"]) == (True, "UNANCHORED")
 
     proof.write_bytes(proof.read_bytes().replace(b'{"line":"3"}', b'{"line":"9"}'))
     assert moat("audit", "verify", str(proof), "--json") == 1

@@ -1,0 +1,189 @@
+"""A proof bundle taken apart: shapes are checked here, what it says is for the judge.
+
+What has another shape cannot be read at all (AuditError); text that is in its place and wrong is a fault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from engine.audit.canonical import ordered_json
+from engine.audit.chain import Attestation, Row
+from engine.audit.evidence import Installation, TreeEvidence, installation_from, strict_base64
+from engine.audit.strict_json import go_escaped, quick_json
+from engine.audit.types import DECLARED_ORDER
+from engine.audit.verdict import Failure
+from engine.errors import AuditError
+
+VERSION = 1
+MAX_BYTES = 512 * 1024 * 1024
+TREE_KEYS = ("origin", "tree", "checkpoints", "keys", "installation")
+
+type _Fields = tuple[tuple[str, type], ...]
+
+_ENTRY = (("seq", int), ("ts", str), ("type", str), ("prev", str), ("hash", str))
+_ATTESTATION = (
+    ("seq", int),
+    ("root_hash", str),
+    ("timestamp", str),
+    ("signature", str),
+    ("public_key", str),
+)
+# What the quick encoder does not look at: integers beyond 2^53, and depth.
+_LONG_NUMBER = re.compile(rb"[0-9]{16}")
+_BRACKETS = 16
+_sorted = msgspec.json.Encoder(order="sorted").encode
+_as_it_stands = msgspec.json.Encoder().encode
+
+
+class Bundle(msgspec.Struct, frozen=True):
+    """malformed: the first attestation whose signature or key is no base64. tree: None for version 1."""
+
+    last_hash: str
+    entries: list[dict[str, Any]]
+    attestations: list[Attestation]
+    malformed: Failure | None
+    tree: TreeEvidence | None
+    installation: Installation | None
+    rekor_proofs: int
+    anchors: int
+
+    def rows(self) -> Iterator[Row]:
+        """For ChainChecker. Of a log with a tree, the data in its one form; otherwise as it stands."""
+        encode = _as_it_stands if self.tree is None else _sorted
+        for entry in self.entries:
+            seq, ts, kind, prev = entry["seq"], entry["ts"], entry["type"], entry["prev"]
+            yield seq, ts, kind, prev, _data_text(entry["data"], encode), entry["hash"]
+
+
+def read_document(data: bytes) -> dict[str, Any]:
+    """The JSON object in `data`, in the strict form. Raises AuditError."""
+    if len(data) > MAX_BYTES:
+        raise AuditError(f"the proof bundle is larger than {MAX_BYTES >> 20} MiB", remedy=_REMEDY)
+    try:
+        document = quick_json(data)
+    except ValueError as error:
+        raise _no_bundle(str(error)) from error
+    if not isinstance(document, dict):
+        raise _no_bundle("it is no JSON object")
+    return document
+
+
+def read_bundle(document: dict[str, Any]) -> Bundle:
+    """Raises AuditError for what is no bundle at all."""
+    version = document.get("version")
+    if type(version) is not int:
+        raise _no_bundle("it has no version")
+    if version != VERSION:
+        raise AuditError(
+            f"the proof bundle has version {version}; this Moat reads version {VERSION}",
+            remedy="Verify it with the Moat that exported it.",
+        )
+    entries, attestations = records(document, "entries", _ENTRY), []
+    malformed: Failure | None = None
+    if not isinstance(document.get("created_at"), str) or not isinstance(document.get("last_hash"), str):
+        raise _no_bundle("it lacks created_at or last_hash")
+    if "entries" not in document or any("data" not in entry for entry in entries):
+        raise _no_bundle("it lacks entries, or an entry its data")
+    for found in records(document, "attestations", _ATTESTATION):
+        seq, digest, ts = found["seq"], found["root_hash"], found["timestamp"]
+        try:
+            signature, key = strict_base64(found["signature"]), strict_base64(found["public_key"])
+        except ValueError:
+            malformed = malformed or Failure(f"invalid signature on attestation at seq {seq}", at=max(seq, 0))
+            continue
+        attestations.append(Attestation(seq, digest, ts, signature, key))
+    tree, installation = _tree(document)
+    return Bundle(
+        document["last_hash"],
+        entries,
+        attestations,
+        malformed,
+        tree,
+        installation,
+        len(records(document, "rekor_proofs", ())),
+        len(records(document, "anchors", ())),
+    )
+
+
+def rewrites(kind: str, data: str) -> Iterator[str]:
+    """The texts that an entry's data may have been hashed in, when not in the one that stands in the file:
+    with sorted keys, or in the declared order of a Go struct (Go hashes that, and its exporter then sorts
+    the keys away).
+    """
+    value = msgspec.json.decode(data)
+    for order in ((), DECLARED_ORDER.get(kind, ())):
+        try:
+            yield ordered_json(value, order)
+        except AuditError:
+            return
+
+
+def records(
+    document: dict[str, Any], name: str, fields: tuple[tuple[str, type], ...]
+) -> list[dict[str, Any]]:
+    """The objects in the list `name`; none for null (as Go prints an empty list) and for no list."""
+    found = document.get(name)
+    if found is None:
+        return []
+    if type(found) is not list:
+        raise _no_bundle(f"{name} is no list")
+    for record in found:
+        if type(record) is not dict:
+            raise _no_bundle(f"{name} holds what is no object")
+        for field, kind in fields:
+            if type(record.get(field)) is not kind:
+                raise _no_bundle(f"{name}: {field} is missing or of another kind")
+    return found
+
+
+def texts(document: dict[str, Any], name: str) -> tuple[str, ...]:
+    found = document.get(name, [])
+    if type(found) is not list or not all(isinstance(text, str) for text in found):
+        raise _no_bundle(f"{name} is no list of texts")
+    return tuple(found)
+
+
+def installation_of(document: dict[str, Any]) -> Installation:
+    try:
+        found = document["installation"]
+        if type(found) is not dict:
+            raise TypeError
+        return installation_from(found)
+    except (ValueError, KeyError, TypeError) as error:
+        raise _no_bundle("installation is missing or of another kind") from error
+
+
+def _tree(document: dict[str, Any]) -> tuple[TreeEvidence | None, Installation | None]:
+    present = [name for name in TREE_KEYS if name in document]
+    if not present:
+        return None, None
+    origin, tree = document.get("origin", ""), document.get("tree", {"seed": ""})
+    if not isinstance(origin, str) or type(tree) is not dict or not isinstance(tree.get("seed"), str):
+        raise _no_bundle("origin or tree is of another kind")
+    missing = tuple(name for name in TREE_KEYS if name not in present)
+    installation = installation_of(document) if "installation" in present else None
+    checkpoints, certificates = texts(document, "checkpoints"), texts(document, "keys")
+    return TreeEvidence(origin, tree["seed"], checkpoints, certificates, missing=missing), installation
+
+
+def _data_text(data: object, encode: Callable[[object], bytes]) -> str:
+    """The compact text of `data`; "" for what can never have been hashed."""
+    try:
+        raw = encode(data)
+        if _LONG_NUMBER.search(raw) or raw.count(b"{") + raw.count(b"[") > _BRACKETS:
+            ordered_json(data)  # type: ignore[arg-type]
+        return go_escaped(raw).decode()
+    except (AuditError, TypeError, AttributeError, ValueError, OverflowError, RecursionError):
+        return ""
+
+
+def _no_bundle(detail: str) -> AuditError:
+    return AuditError("this is not a proof bundle", detail=detail, remedy=_REMEDY)
+
+
+_REMEDY = "Export it again with `moat audit RUN --export FILE`."

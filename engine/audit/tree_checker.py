@@ -1,0 +1,69 @@
+"""The Merkle tree over entries that the chain found good: its heads at the sizes that somebody signed.
+
+Entries go in, in order, after ChainChecker; the first that cannot be a leaf is named. No I/O; the loop is
+the hot path of verification, as the chain's is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from engine.audit.chain import Row
+from engine.audit.leaf import leaf_hasher
+from engine.audit.merkle import EMPTY_ROOT, Frontier
+from engine.audit.verdict import Failure
+from engine.errors import AuditError
+
+
+class TreeChecker:
+    """watch: the sizes whose heads are wanted afterwards in `roots`. since: no entry may be older.
+
+    count: leaves so far. kept: their hashes, when `keep` is set (a proof needs them).
+    """
+
+    def __init__(self, seed: bytes, watch: Iterable[int], since: str = "", *, keep: bool = False) -> None:
+        self.count = 0
+        self.failure: Failure | None = None
+        self.kept: list[bytes] = []
+        self._watch = frozenset(watch)
+        self.roots: dict[int, bytes] = {0: EMPTY_ROOT}
+        self._leaf = leaf_hasher(seed)
+        self._latest = since[:-1]
+        self._subtrees: list[bytes] = []
+        self._keep = keep
+
+    @property
+    def frontier(self) -> Frontier:
+        return Frontier(self.count, self._subtrees)
+
+    def feed(self, rows: Sequence[Row]) -> None:
+        """Judge `rows`, all of which follow one another and are what the chain says."""
+        if self.failure is not None:
+            return
+        leaf, watch, subtrees = self._leaf, self._watch, self._subtrees
+        sha256, latest, size = hashlib.sha256, self._latest, self.count
+        for seq, ts, kind, _, data_json, _ in rows:
+            moment = ts[:-1]
+            if moment < latest:
+                self.failure = Failure(
+                    f"the time of seq {seq} lies before the one before it", at=seq, found=ts
+                )
+                break
+            latest = moment
+            try:
+                digest = leaf(seq, ts, kind, data_json)
+            except AuditError:
+                self.failure = Failure(f"the data of seq {seq} is not in its one form", at=seq)
+                break
+            if self._keep:
+                self.kept.append(digest)
+            full = size
+            while full & 1:
+                digest = sha256(b"\x01" + subtrees.pop() + digest).digest()
+                full >>= 1
+            subtrees.append(digest)
+            size += 1
+            if size in watch:
+                self.roots[size] = Frontier(size, subtrees).root()
+        self.count, self._latest = size, latest
