@@ -104,9 +104,7 @@ def verify_proof(
     except _BadEntry as error:
         return _refused(document, error.failure)
     if finished and not sealed.said.closed:
-        what = (
-            f"the run has ended, but the proof is of its log when it had {sealed.size} entries and was open"
-        )
+        what = f"the run has ended, but the proof is of its log while open, with {sealed.size} entries"
         return _refused(document, Failure(what, at=sealed.size + 1, kind=TRUNCATED))
     doubt = NO_PIN if pin is None else OTHER_KEY if pin != installation.key else ""
     of = plural(sealed.size, "entry", "entries")

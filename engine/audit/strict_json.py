@@ -77,7 +77,7 @@ _decode = msgspec.json.Decoder(float_hook=_float).decode
 def _deeper_than(value: object, most: int) -> bool:
     """Level by level, so that no depth can exhaust a stack."""
     level = [value]
-    for _ in range(most + 1):
+    for _ in range(most):
         if not level:
             return False
         level = [

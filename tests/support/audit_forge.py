@@ -8,6 +8,7 @@ changeable list; `bundle` and `database` write what is there at that moment, rig
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import hashlib
 import json
@@ -283,7 +284,13 @@ class Log:
     def database(self, path: Path) -> Path:
         """The same as audit.db, in the schema of FORMAT.md."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path)
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            self._write(connection)
+            connection.commit()
+        return path
+
+    def _write(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
         connection.executescript(
             "CREATE TABLE entries (seq INTEGER PRIMARY KEY, ts TEXT, type TEXT, prev_hash TEXT, data TEXT,"
             " hash TEXT UNIQUE);"
@@ -320,9 +327,6 @@ class Log:
                 "INSERT OR REPLACE INTO keys VALUES (?, ?)",
                 [(int(note.split("\n")[1][4:]), note) for note in self.certificates],
             )
-        connection.commit()
-        connection.close()
-        return path
 
     def proof(self, *seqs: int, withheld: tuple[str, ...] = ()) -> dict[str, Any]:
         """Of single entries, to the last checkpoint."""

@@ -207,7 +207,7 @@ def strict_json(data):
     except RecursionError:
         raise ValueError("nested too deeply") from None
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         level = [
             inner
             for item in level
