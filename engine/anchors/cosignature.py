@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from engine.audit.note import BadNote, Note, NoteKey, Signature, ed25519_valid, key_id
-from engine.audit.signer import SIGNATURE_BYTES, Signer
+from engine.audit.note import BadNote, Note, NoteKey, Signature, key_id
+from engine.audit.signer import SIGNATURE_BYTES, Signer, ed25519_valid
 
 COSIGNATURE = 0x04  # the type byte
 _TIME_BYTES = 8

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-
 import click
 
 import engine
@@ -53,6 +50,8 @@ def push(said: Invocation, as_json: bool) -> int:
 
     The exit code is 1 when a place could not be reached, or has another history.
     """
+    import asyncio
+
     done = asyncio.run(engine.push_heads(said.home))
     if done is None:
         say("another process is at it; see `moat witness status`")
@@ -97,12 +96,17 @@ def serve(said: Invocation, logs: tuple[str, ...], listen: str, name: str) -> in
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise engine.UsageError(f"--listen {listen!r} is no HOST:PORT", remedy="Say --listen 127.0.0.1:8337")
+    import asyncio
+
     state, own = engine.open_witness(said.home, name, logs)
     asyncio.run(_serve(state, str(own), host.strip("[]"), int(port)))
     return OK
 
 
 async def _serve(state: engine.WitnessState, own: str, host: str, port: int) -> None:
+    import asyncio
+    import signal
+
     over = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, over.set)
