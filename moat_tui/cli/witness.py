@@ -91,7 +91,7 @@ def serve(said: Invocation, logs: tuple[str, ...], listen: str, name: str) -> in
     Put a TLS server in front where others than you come over a network.
 
     \b
-      moat witness serve --log "moat/0123456789abcdef+89abcdef+ATzx..."
+      moat witness serve --log "$KEY"
     """
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
