@@ -180,4 +180,6 @@ def test_a_full_disk_closes_the_gate_and_keeps_what_was_acknowledged(home: Home,
     told = {int(line.split()[0]): line.split()[1] for line in acknowledged}
     assert told
     assert verify_log(path, public_key=signer.public_key).valid
+    append_and_close(home, path, [END], signer)  # when there is space again
+    assert verify_log(path, public_key=signer.public_key, finished=True).valid
     assert told.items() <= held(path).items()
