@@ -8,7 +8,7 @@ import sqlite3
 import pytest
 from support.fake_runtime import FakeRuntime
 
-from engine.audit import container, read_entries, verify_log
+from engine.audit import container, read_entries
 from engine.audit.checkpoint import parse_checkpoint
 from engine.audit.gate import prepare, utc_now
 from engine.audit.note import parse_note
@@ -125,4 +125,4 @@ async def test_of_very_many_requests_that_were_broken_off_the_rest_is_counted(ho
     entries = await asyncio.to_thread(read_entries, dead)
     assert len(entries) == 1 + 256
     assert entries[-1].data["reason"].endswith("; 45 more requests were broken off")
-    assert verify_log(dead, finished=True).valid
+    assert verify_run(home, DEAD).closed
