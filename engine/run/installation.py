@@ -56,22 +56,22 @@ class InstallationAudit(msgspec.Struct, frozen=True):
 
 
 def audit_installation(
-    home: Home, began: Callable[[str, int, int], None] = lambda name, done, total: None
+    home: Home, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> InstallationAudit:
     """Verify the log of every run and name those that are missing. Blocking.
 
-    began: told each run's name, how many were verified and how many there are.
+    progress: told how many runs were verified, of how many.
     """
     there = list_runs(home)
     runs = []
     for done, info in enumerate(there):
-        began(info.name, done, len(there))
+        progress(done, len(there))
         try:
-            verdict = verify_run(home, info.id)
+            found = _told(verify_run(home, info.id), info.id, info.name, str(info.state))
         except MoatError as error:
-            runs.append(RunAudit(info.id, TAMPERED, False, info.name, str(info.state), why=str(error)))
-        else:
-            runs.append(_told(verdict, info.id, info.name, str(info.state)))
+            found = RunAudit(info.id, TAMPERED, False, info.name, str(info.state), why=str(error))
+        if home.run(info.id).is_dir():  # else it was destroyed meanwhile, or is missing
+            runs.append(found)
     # Read last: a run that began meanwhile is in it, and one that was destroyed meanwhile is said to be.
     return _installation(home, runs)
 

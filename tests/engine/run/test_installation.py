@@ -12,7 +12,7 @@ from engine.audit.verdict import Verdict
 from engine.credentials import KeySource
 from engine.errors import AuditError, RunStateError
 from engine.events import RunInfo, RunState, timestamp
-from engine.heads import begin_run, read_history, record_head
+from engine.heads import begin_run, read_history, record, record_head
 from engine.home import Home
 from engine.run import installation, lifecycle
 from engine.run.installation import audit_installation, missing_runs, recorded_fault
@@ -138,8 +138,6 @@ def test_a_log_that_does_not_hold_is_the_installations_fault(home, put):
 async def test_a_full_disk_does_not_keep_a_run(home, put, monkeypatch):
     """Destroying is what makes room: what cannot be recorded before is recorded after."""
     put("run_a1")
-    from engine.heads import record
-
     calls = []
 
     def full(*arguments, **named):
@@ -161,3 +159,15 @@ async def test_a_live_run_is_not_recorded_as_destroyed(home, put, monkeypatch):
     with pytest.raises(RunStateError):
         await destroy_run(home, "run_a1")
     assert not read_history(home).runs["run_a1"].destroyed_at
+
+
+def test_a_run_that_is_destroyed_meanwhile_has_no_line(home, put, monkeypatch):
+    put("run_a1")
+
+    def verify(home, run_id):
+        record.destroy_run(home, KeySource(home), run_id)
+        shutil.rmtree(home.run(run_id))
+        raise AuditError("there is no audit log")
+
+    monkeypatch.setattr(installation, "verify_run", verify)
+    assert audit_installation(home).well

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 import engine
+from moat_tui.cli import output
 
 
 def told(**fields):
@@ -17,10 +18,10 @@ def told(**fields):
 
 
 def test_a_missing_run_is_a_line_and_exits_1(moat, fake, capsys):
-    fake("audit_installation", lambda home: told(keys=1, destroyed=2))
+    fake("audit_installation", lambda home, progress: told(keys=1, destroyed=2))
     assert moat("audit", "runs") == 1
     assert capsys.readouterr().out == (
-        "Installation log: [ok] moat/ab: 9 events, 1 changes of its key, the last 2 not signed yet,"
+        "Installation log: [ok] moat/ab: 9 events, its key replaced 1 time, the last 2 not signed yet,"
         " 2 runs destroyed\n"
         "NAME         ID      VERDICT    ENTRIES  WHY\n"
         "swift-otter  run_b2  INTACT          12  -\n"
@@ -28,20 +29,29 @@ def test_a_missing_run_is_a_line_and_exits_1(moat, fake, capsys):
     )
 
 
+def test_on_a_terminal_the_reasons_stand_whole_under_the_list(moat, fake, capsys, monkeypatch):
+    fake("audit_installation", lambda home, progress: told())
+    monkeypatch.setattr(output, "terminal_width", lambda: 60)
+    assert moat("audit", "runs") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "NAME         ID      VERDICT    ENTRIES"
+    assert lines[-1] == "run_a1: its directory\\x1b was removed"
+
+
 def test_all_well_exits_0(moat, fake, capsys):
-    fake("audit_installation", lambda home: told(runs=told().runs[:1]))
+    fake("audit_installation", lambda home, progress: told(runs=told().runs[:1]))
     assert moat("audit", "runs") == 0
 
 
 def test_a_log_that_does_not_hold_exits_1(moat, fake, capsys):
-    fake("audit_installation", lambda home: told(runs=(), fault="event 3 is missing"))
+    fake("audit_installation", lambda home, progress: told(runs=(), fault="event 3 is missing"))
     assert moat("audit", "runs") == 1
     assert capsys.readouterr().out == "Installation log: [FAIL] event 3 is missing\n"
 
 
 @pytest.mark.parametrize("order", [("--json", "runs"), ("runs", "--json")])
 def test_json(moat, fake, capsys, order):
-    fake("audit_installation", lambda home: told())
+    fake("audit_installation", lambda home, progress: told())
     assert moat("audit", *order) == 1
     page = msgspec.json.decode(capsys.readouterr().out)
     assert (page["well"], page["events"]) == (False, 9)
