@@ -201,6 +201,10 @@ class History:
         expected = Certificate(self.origin, len(self.certificates) + 1, said.public_key, self.size, event.ts)
         if said != expected or not verified_by(note, [self._key]):
             raise AuditError(f"event {event.seq} of {LOG} does not continue its keys")
+        if self.size != self.signed:  # or whoever has the new key could write anew what was there before it
+            raise AuditError(
+                f"the head that the key before it signed last is missing before event {event.seq} of {LOG}"
+            )
         self.certificates.append(note)
         self._key = said.note_key
 

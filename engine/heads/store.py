@@ -96,7 +96,11 @@ class HeadsLog:
         return written
 
     def change_key(self, current: Signer, following: Signer) -> None:
-        """From here on `following` signs, because `current` says so."""
+        """From here on `following` signs, because `current` says so.
+
+        What there is by then is signed by `current` once more: nobody who comes later can write it anew.
+        """
+        self.sign(current)
         certificate = Certificate(self.origin, self.key.number + 1, following.public_key, self.size, self.now)
         event = self.append(KEY, note=str(certificate.sign(current)))
         self.key = KeyState(certificate.number, event.seq, timestamp(self.clock))

@@ -11,12 +11,21 @@ import pytest
 
 from engine.audit import Signer
 from engine.audit.canonical import canonical_json
-from engine.audit.checkpoint import parse_checkpoint
+from engine.audit.checkpoint import Checkpoint, parse_checkpoint
 from engine.audit.keys import Certificate
-from engine.audit.merkle import included, leaf_hash
+from engine.audit.merkle import Frontier, included, leaf_hash
 from engine.audit.note import NoteKey, parse_note, verified_by
+from engine.audit.tree import frontier_json
 from engine.errors import AuditError
-from engine.heads import HeadsState, installation_evidence, look_at_heads, read_history, record_head
+from engine.heads import (
+    HeadsState,
+    closing,
+    installation_evidence,
+    known,
+    look_at_heads,
+    read_history,
+    record_head,
+)
 from engine.heads.event import parse_event
 
 
@@ -163,3 +172,30 @@ def test_a_later_versions_keys_and_events_pass():
     ):
         with pytest.raises(AuditError):
             parse_event(damaged, 3)
+
+
+def test_todays_key_cannot_make_up_yesterday(lived):
+    """Whoever has the key that lies on the disk writes the log anew, without the run of the day before."""
+    with closing(lived.home, lived.keys(), "run_x", clock=lived.clock) as today:
+        signer = today.signer
+    assert len(read_history(lived.home).certificates) == 1
+    rows = lived.sql("SELECT seq, body FROM events ORDER BY seq")
+    bodies = [json.loads(body) for _, body in rows]
+    for body in bodies[:4]:
+        body.pop("note")
+        body |= {"event": "destroy", "run": "run_other"}
+    tree = Frontier()
+    connection = sqlite3.connect(lived.home.heads / "heads.db", isolation_level=None)
+    for body in bodies:
+        text = canonical_json(body)
+        tree.add(leaf_hash(text.encode()))
+        connection.execute("UPDATE events SET body = ? WHERE seq = ?", (text, body["seq"]))
+    head = Checkpoint(read_history(lived.home).origin, tree.size, tree.root()).sign(signer)
+    connection.execute("DELETE FROM checkpoints")
+    connection.execute("INSERT INTO checkpoints VALUES (?, ?)", (tree.size, str(head)))
+    for name in ("frontier", "signed"):
+        connection.execute("UPDATE metadata SET value = ? WHERE key = ?", (frontier_json(tree), name))
+    connection.close()
+    known._known.clear()
+    fault = "the head that the key before it signed last is missing before event 5 of the installation's log"
+    assert read_history(lived.home).fault == fault
