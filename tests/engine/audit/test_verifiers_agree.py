@@ -93,7 +93,13 @@ def test_bent_bundles_are_judged_alike_and_never_accepted_as_another_story():
         assert one == other, data
         tried += 1
         if one["verdict"] == "INTACT":
-            assert json.loads(data)["entries"] == honest[number]["entries"], data
+            assert story(json.loads(data)) == story(honest[number]), data
+
+
+def story(document: dict) -> list[dict]:
+    """Its entries, without keys that no reader knows."""
+    names = ("seq", "ts", "type", "prev", "data", "hash")
+    return [{name: entry[name] for name in names if name in entry} for entry in document["entries"]]
 
 
 def test_bent_values_are_judged_alike():
