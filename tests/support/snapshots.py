@@ -20,7 +20,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 SETTLED = 0.3  # seconds without a change after which a picture is taken as the one that stays
-HOPELESS = 1.5  # the same, before a picture that differs from its snapshot is taken as wrong
+HOPELESS = 5.0  # the same, before a picture that differs from its snapshot is taken as wrong
 PATIENCE = 15.0  # seconds
 
 

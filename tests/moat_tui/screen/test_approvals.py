@@ -81,7 +81,7 @@ async def test_it_comes_up_says_all_and_is_answered(screen, face, ask, bells, si
         await ready(pilot)
         titles = []
         pilot.app.title_terminal = titles.append
-        assert face.called("watch_approvals")
+        await wait_for(pilot, lambda: face.called("watch_approvals"))
         ask(approval(), approval("a2", "other.test"))
         await shown(
             pilot, "2 requests", "new.test:443", "swift-otter wants to send POST to", "/v1/upload",

@@ -261,11 +261,12 @@ async def test_v_verifies_again(screen, home, face):
     write_run(home, RUN)
     face.verdicts[RUN.id] = FakeVerdict(entry_count=1)
     async with screen() as pilot:
-        await wait_for(pilot, lambda: len(face.called("verify")) == 1 and "✓ INTACT" in screen_text(pilot))
+        await wait_for(pilot, lambda: "✓ INTACT" in screen_text(pilot))
         await pilot.press("4")
         await wait_for(pilot, lambda: pilot.app.focused and pilot.app.focused.id == "audit-entries")
+        before = len(face.called("verify"))
         await pilot.press("v")
-        await wait_for(pilot, lambda: len(face.called("verify")) == 2)
+        await wait_for(pilot, lambda: len(face.called("verify")) > before)
 
 
 async def test_a_chain_that_cannot_be_read(screen, home, face, monkeypatch):
