@@ -82,11 +82,12 @@ async def deliver_ssh(
         yield SshDelivery()
         return
     agent = SshAgent(access.grants, recorder, access.agent)
+    held = contextlib.ExitStack()
     env = {"SSH_AUTH_SOCK": AGENT_SOCKET}
     client = client_files(access.mappings, (reach.host, *proxy), isolated=isolated)
     if sandbox == "standard" and engine.platform == "linux":
         directory = home.ensure_dir(home.run(run_id) / "ssh")
-        endpoint, listener = SshEndpoint(agent), _listen_unix(directory / "agent.sock")
+        endpoint, listener = SshEndpoint(agent), _listen_unix(directory / "agent.sock", held)
         delivery = SshDelivery((Bind(str(directory), AGENT_DIR),), client, env)
     else:
         token = secrets.token_urlsafe(32)
@@ -113,18 +114,20 @@ async def deliver_ssh(
     finally:
         await endpoint.close()
         listener.close()
+        held.close()
         await asyncio.to_thread(_forget, home.run(run_id) / "ssh")
 
 
-def _listen_unix(path: Path) -> socket.socket:
+def _listen_unix(path: Path, held: contextlib.ExitStack) -> socket.socket:
+    """held: closed after the socket, whose name must go on leading to it; `serve_control` says why."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with short_path(path) as name:
-            listener.bind(name)
+        listener.bind(held.enter_context(short_path(path)))
         os.chmod(path, 0o600)
         listener.listen()
     except OSError as error:
         listener.close()
+        held.close()
         raise ProxyError(f"the SSH agent's socket {path} could not be made", detail=str(error)) from error
     return listener
 

@@ -52,3 +52,22 @@ async def test_nonsense_and_silence_leave_the_server_standing(home):
 async def test_nobody_there_is_an_error_that_names_the_run(home):
     with pytest.raises(RunStateError, match=RUN):
         await ask(home, RUN, ControlRequest(op="stop"))
+
+
+async def test_a_deep_home_and_other_threads_files(tmp_path, monkeypatch):
+    """Python 3.13 asks what lies at a server's name; the number in it must not be another file's."""
+    home = Home(tmp_path / ("deep" * 20))
+    home.ensure_dir(home.run(RUN))
+    taken = []
+    real = os.chmod
+
+    def chmod(*arguments):
+        real(*arguments)
+        taken.append(os.open(__file__, os.O_RDONLY))  # as another thread does, between bind and listen
+
+    monkeypatch.setattr(os, "chmod", chmod)
+    async with serve_control(home, RUN, lambda request: ControlReply(ok=True)):
+        assert (await ask(home, RUN, ControlRequest(op="ping"))).ok
+    assert not (home.run(RUN) / CONTROL).exists()
+    for fd in taken:
+        os.close(fd)
