@@ -47,6 +47,7 @@ def write_chain(home: Home, run_id: str, entries: Iterable[EntryData]) -> Path:
     path = home.ensure_dir(home.run(run_id)) / "audit.db"
     path.touch(0o600)
     signer = Signer(bytes(range(32)))
+    home.write(home.heads / "signing.pub", signer.public_key.hex().encode())  # what vouches for it
     append_and_close(home, path, list(entries), signer)
     return path
 
