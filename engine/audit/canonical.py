@@ -23,8 +23,7 @@ MAX_DEPTH = 16
 MAX_DATA = 16 * 1024 * 1024  # characters of data in one entry
 
 # These five can only stand inside a JSON string, so replacing them in the finished text is safe.
-_GO_ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
-_NEEDS_GO_ESCAPE = re.compile("[<>&\u2028\u2029]")
+_GO_ESCAPES = tuple((char, f"\\u{ord(char):04x}") for char in "<>&\u2028\u2029")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
@@ -84,8 +83,8 @@ def entry_hash(seq: int, ts: str, type: str, prev: str, data_json: str) -> str:
 
 def _text(plain: object) -> str:
     text = _encode(plain)
-    if _NEEDS_GO_ESCAPE.search(text):
-        text = text.translate(_GO_ESCAPES)
+    for char, escape in _GO_ESCAPES:
+        text = text.replace(char, escape)
     if len(text) > MAX_DATA:
         raise AuditError(f"an audit entry of {len(text)} characters is too large (limit {MAX_DATA})")
     return text

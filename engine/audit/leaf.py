@@ -22,8 +22,9 @@ SALT_BYTES = 16
 _MANY = 256  # shapes that are remembered; ours are some twenty, a made-up log may have any number
 _parse = msgspec.json.Decoder(dict[str, Any]).decode
 
-# `"NAME":` of each field with start and end of its salt, and the bytes of all salts.
-type _Shape = tuple[list[tuple[str, int, int]], int]
+# For each field what goes before its value in the data, before it alone, and before its commitment, and
+# where its salt begins and ends; then the bytes of all salts.
+type _Shape = tuple[list[tuple[str, str, str, int, int]], int]
 
 
 def salts(seed: bytes, seq: int, names: list[str]) -> list[bytes]:
@@ -86,17 +87,17 @@ def leaf_hasher(seed: bytes) -> Callable[[int, str, str, str], bytes]:
             and data_json.isascii()
         )
         said = committed = ""
-        for (name, start, end), value in zip(fields, data.values(), strict=False):
+        for (field, alone, leads, start, end), value in zip(fields, data.values(), strict=False):
             kept = type(value)
             if simple and kept is str:
-                text = f'{name}"{value}"'
+                text = f'"{value}"'
             elif kept is int and -MAX_INTEGER <= value <= MAX_INTEGER:
-                text = f"{name}{value}"
+                text = str(value)
             else:
-                text = name + canonical_value(value)
-            said = f"{said},{text}" if start else text
-            digest = sha256(stream[start:end] + f"{{{text}}}".encode()).hexdigest()
-            committed = f'{committed},{name}"{digest}"' if start else f'{name}"{digest}"'
+                text = canonical_value(value)
+            said = f"{said}{field}{text}"
+            digest = sha256(stream[start:end] + f"{alone}{text}}}".encode()).hexdigest()
+            committed = f'{committed}{leads}{digest}"'
         if f"{{{said}}}" != data_json or '"' in ts or "\\" in ts:
             raise AuditError(f"entry {seq} is not in its one form")
         return sha256(
@@ -111,9 +112,9 @@ def _shape(key: tuple[str, ...]) -> _Shape:
     kind, *names = key
     if names != sorted(names) or not TYPE_NAME.fullmatch(kind):
         raise AuditError("the fields of an entry are not in order, or its type is none")
-    ends = range(0, SALT_BYTES * len(names), SALT_BYTES)
-    fields = [
-        (f"{canonical_value(name)}:", start, start + SALT_BYTES)
-        for name, start in zip(names, ends, strict=True)
-    ]
+    fields = []
+    for number, name in enumerate(names):
+        start, text = SALT_BYTES * number, canonical_value(name) + ":"
+        field = f",{text}" if number else text
+        fields.append((field, f"{{{text}", f'{field}"', start, start + SALT_BYTES))
     return fields, SALT_BYTES * len(names)
