@@ -3,6 +3,7 @@
 theme        the screen's theme: moat-dark, moat-light, ansi-dark …
 read_only    true: the screen shows everything and changes nothing
 decoys       true: plant bait in every run
+workspace_record   false: do not record what an agent does to its workspace
 keymap       mapping of an action's id to its keys, e.g. `run.stop: ctrl+x` or `run.kill: X,f9`
 network      what runs may reach here and how; see host_network.py
 audit        where the installation's log is anchored; see host_audit.py
@@ -24,7 +25,7 @@ from engine.home import Home
 if TYPE_CHECKING:
     from engine.config.rules import HostRules
 
-_KEYS = ("theme", "read_only", "decoys", "keymap", "network", "audit")
+_KEYS = ("theme", "read_only", "decoys", "workspace_record", "keymap", "network", "audit")
 _THEME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ID = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9-]+)+")
 # Names such as ctrl+x, f5, space; a sign such as ? stands for itself; a comma is written `comma`.
@@ -85,6 +86,7 @@ class HostConfig(msgspec.Struct, frozen=True):
     network: HostNetwork = HostNetwork()
     decoys: bool = False
     audit: HostAudit = HostAudit()
+    workspace_record: bool = True
 
 
 def load_host_config(home: Home) -> HostConfig:
@@ -119,6 +121,7 @@ def load_host_config(home: Home) -> HostConfig:
         network=read_host_network(keys["network"]) if "network" in keys else HostNetwork(),
         decoys=keys["decoys"].flag() if "decoys" in keys else False,
         audit=read_host_audit(keys["audit"]) if "audit" in keys else HostAudit(),
+        workspace_record=keys["workspace_record"].flag() if "workspace_record" in keys else True,
     )
 
 

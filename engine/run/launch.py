@@ -13,7 +13,7 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -87,10 +87,11 @@ async def launch(
     engine: Runtime,
     recorder: RunRecorder,
     holding: Holding,
+    ready: Callable[[], Awaitable[None]],
     say: Callable[[str], None],
 ) -> Launched:
-    """Bring the run up. On any error, and when cancelled, nothing of this process stays open; what the
-    engine was asked for is left for the caller to remove by the run's label.
+    """Bring the run up; the agent starts when `ready` is over. On any error, and when cancelled, nothing of
+    this process stays open; what the engine was asked for is left for the caller to remove by its label.
     """
     async with asyncio.TaskGroup() as group, contextlib.AsyncExitStack() as undo:
         loading = group.create_task(asyncio.to_thread(_load_proxy))
@@ -160,6 +161,7 @@ async def launch(
         undo.push_async_callback(attachment.close)
         if container.left_out:
             say(f"no decoys where something lies already: ~/{', ~/'.join(container.left_out)}")
+        await ready()
         starting = group.create_task(container.start())
         proxy = (await loading)(_proxy_spec(spec, granted, aws, token, reach.peers), ca, recorder, holding)
         undo.push_async_callback(proxy.close)

@@ -77,6 +77,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     passthrough: tuple[str, ...]
     transparent: bool | None  # None: where the proxy is the only way out
     decoys: bool
+    workspace_record: bool
 
     @property
     def isolated(self) -> bool:
@@ -149,6 +150,7 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         passthrough=_once((*own.passthrough, *config.network.passthrough)),
         transparent=config.network.transparent,
         decoys=request.decoys if request.decoys is not None else host.decoys or config.decoys,
+        workspace_record=host.workspace_record,
         private=_private(request.allow_private, own.allow_private),
     )
 

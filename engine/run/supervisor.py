@@ -41,6 +41,7 @@ from engine.run.reports import take_report
 from engine.run.sessions import Sessions
 from engine.run.spec import RunSpec
 from engine.run.terminal import AgentIO
+from engine.run.workspace_record import watched_workspace
 from engine.runtimes import Runtime
 
 if TYPE_CHECKING:
@@ -160,6 +161,8 @@ class Supervisor:
             engine = await self._unless_stopped(made.enter_async_context(connect()))
             if engine is None:
                 return await self._stopped_early(records)
+            workspace = watched_workspace(self._home, self._spec, records, self._notice)
+            watch = await made.enter_async_context(workspace)
             made.push_async_callback(self._remove, engine)
             self._expect_viewer()
             launched = await self._unless_stopped(
@@ -170,6 +173,7 @@ class Supervisor:
                     engine,
                     records,
                     self._approvals.holding,
+                    watch.ready,
                     self._notice,
                 )
             )
@@ -403,6 +407,8 @@ def _given(spec: RunSpec) -> str:
         parts.append("passthrough " + ", ".join(spec.passthrough))
     if spec.decoys:
         parts.append("decoys")
+    if not spec.workspace_record:
+        parts.append("no record of the workspace")
     if spec.private:
         parts.append("private " + ", ".join(map(str, spec.private)))
     return "; ".join(parts)

@@ -1,0 +1,35 @@
+"""The workspace room: what is in a workspace before the agent starts, and what is different at the end.
+
+    names        which files are secret, which run by themselves, which come last
+    folders      going down a tree that is an agent's, by descriptors
+    listing      what is there, bounded          snapshot   the first look       comparison  the second one
+    contents     the texts in between            differ     unified diffs        record   workspace.json
+
+A workspace is the agent's: nothing of it is ever run here (git least of all), no link is followed, nothing
+that is not a regular file is opened, and every look is bounded in number, bytes and time. What is left out
+is counted and said.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.lazy import exports
+
+if TYPE_CHECKING:
+    from engine.workspace.comparison import compare as compare
+    from engine.workspace.record import FileState as FileState
+    from engine.workspace.record import LeftOut as LeftOut
+    from engine.workspace.record import Look as Look
+    from engine.workspace.record import WorkspaceChange as WorkspaceChange
+    from engine.workspace.record import WorkspaceRecord as WorkspaceRecord
+    from engine.workspace.snapshot import Snapshot as Snapshot
+    from engine.workspace.snapshot import take_snapshot as take_snapshot
+
+_HOMES = {
+    ".comparison": ("compare",),
+    ".record": ("FileState", "LeftOut", "Look", "WorkspaceChange", "WorkspaceRecord"),
+    ".snapshot": ("Snapshot", "take_snapshot"),
+}
+__all__ = sorted(name for names in _HOMES.values() for name in names)
+__getattr__ = exports(__name__, _HOMES)
