@@ -16,14 +16,16 @@ from moat_tui.cli.errors import say
 @click.command("audit")
 @options.which_run
 @click.option("--export", metavar="FILE", help="Also write the log as a proof bundle; `-`: to stdout, alone.")
+@click.option("--html", metavar="FILE", help="Also write the run's dossier: one page that needs no network.")
 @options.as_json
 @click.pass_obj
-def show(said: Invocation, run: str, export: str | None, as_json: bool) -> int:
+def show(said: Invocation, run: str, export: str | None, html: str | None, as_json: bool) -> int:
     """Verify the audit log of RUN: an id, the start of one, or a name; the latest run when left out.
 
     \b
       moat audit
       moat audit swift-otter --export proof.json
+      moat audit swift-otter --html dossier.html
     """
     found = engine.find_run(said.home, run)
     bar = Bar()
@@ -33,6 +35,13 @@ def show(said: Invocation, run: str, export: str | None, as_json: bool) -> int:
         bar.done()
     if not found.state.ended and verdict.valid:
         say(f"{found.name} is {found.state}: this is its log so far; it is closed when the run ends")
+    if html is not None:
+        page = engine.write_dossier(said.home, found, verdict)
+        if html == "-":
+            output.write(page)
+            return verdict.exit_code
+        write_whole(html, page.encode())
+        say(f"dossier written to {html}; any browser shows it, without a network")
     if export == "-":
         output.write(engine.export_bundle(said.home, found.id).decode())
         return verdict.exit_code
@@ -74,7 +83,7 @@ def verify(said: Invocation, file: str, key: str | None, finished: bool, as_json
 audit = DefaultGroup(
     name="audit",
     default=show,
-    usage="[RUN] [--export FILE]  |  verify FILE [--key KEY]  |  prove RUN SEQ…  |  runs  |  verifier",
+    usage="[RUN] [--export FILE] [--html FILE]  |  verify FILE [--key KEY]  |  prove RUN SEQ…  |  runs  |  verifier",
     commands={"verify": verify, "prove": prove, "runs": runs, "verifier": verifier},
     short_help="Verify a run's audit log, a proof bundle, or all runs.",
     help="""Verify the audit log of RUN (an id, the start of one, or a name; the latest run when left
@@ -84,6 +93,7 @@ it was changed or cut short, 2 when no pinned key vouches for it or it cannot be
 \b
   moat audit
   moat audit swift-otter --export proof.json
+  moat audit swift-otter --html dossier.html
   moat audit verify proof.json --key signing.pub
   moat audit prove swift-otter 17 --withhold url
   moat audit runs
