@@ -83,7 +83,8 @@ def verify(said: Invocation, file: str, key: str | None, finished: bool, as_json
 audit = DefaultGroup(
     name="audit",
     default=show,
-    usage="[RUN] [--export FILE] [--html FILE]  |  verify FILE [--key KEY]  |  prove RUN SEQ…  |  runs  |  verifier",
+    usage="[RUN] [--export FILE] [--html FILE]"
+    "  |  verify FILE [--key KEY]  |  prove RUN SEQ…  |  runs  |  verifier",
     commands={"verify": verify, "prove": prove, "runs": runs, "verifier": verifier},
     short_help="Verify a run's audit log, a proof bundle, or all runs.",
     help="""Verify the audit log of RUN (an id, the start of one, or a name; the latest run when left
