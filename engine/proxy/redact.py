@@ -50,11 +50,16 @@ _JSON_KEYS = (
     r"[\w.-]*(?:token|secret|passw(?:or)?d|passphrase|api[_-]?key|apikey|access[_-]?key|private[_-]?key|credential"
     r"|credentials|assertion|authorization|code_verifier|device_code|session[_-]?id|jwt|cookie|signature)"
 )
-# "key": "value", also inside a JSON string (\"key\": \"value\"), also cut off in the middle
-_JSON = re.compile(
-    rf"""(?P<head>(?P<q>(?<!\\)\\{{0,8}}["'])(?:{_JSON_KEYS})(?P=q)\s*:\s*(?P=q))(?P<value>.*?)(?P<end>(?<!\\)(?P=q)|\Z)""",
-    re.IGNORECASE | re.DOTALL,
-)
+_JSON_KEY = re.compile(_JSON_KEYS, re.IGNORECASE)
+# Every one of _JSON_KEYS holds one of these: a text without them is not looked at any closer.
+_JSON_WORDS = (
+    "token", "secret", "passw", "passphrase", "credential", "assertion", "authorization", "code_verifier",
+    "device_code", "jwt", "cookie", "signature", "sessionid", "session_id", "session-id",
+    *(f"{kind}{between}key" for kind in ("api", "access", "private") for between in ("", "_", "-")),
+)  # fmt: skip
+# "key": "value", also inside a JSON string (\"key\": \"value\"). Only the first quote is taken, so that every
+# other one is tried as a first one too.
+_JSON_HEAD = re.compile(r"""(?P<q>(?<!\\)\\{0,8}["'])(?=(?P<key>[\w.-]+)(?P=q)(?P<gap>\s*:\s*)(?P=q))""")
 _JSON_CODE = re.compile(
     r"""(?P<head>"code"\s*:\s*")(?P<value>[^"\\]*(?:\\.[^"\\]*)*)(?P<end>"|\\?\Z)""", re.IGNORECASE
 )
@@ -201,17 +206,48 @@ def _keep_head(match: re.Match[str]) -> str:
 
 def _tokens(text: str, content_type: str) -> str:
     kind = content_type.lower()
-    text = _USERINFO_IN_TEXT.sub(f"{REDACTED}@", text)
-    text = _JSON.sub(_keep_head, text)
-    text = _PRIVATE_KEY.sub(_keep_head, text)
+    if "@" in text:
+        text = _USERINFO_IN_TEXT.sub(f"{REDACTED}@", text)
+    text = _json_values(text)
+    if "PRIVATE KEY-----" in text:
+        text = _PRIVATE_KEY.sub(_keep_head, text)
     if "grant_type" in text:
         text = _JSON_CODE.sub(_keep_head, text)
     if "<" in text:
         text = _XML.sub(_keep_head, text)
     if "multipart/" in kind:
         text = _MULTIPART.sub(_keep_head, text)
+    if "=" not in text:
+        return text
     pair = _URL_PAIR if "x-www-form-urlencoded" in kind else _TEXT_PAIR
     return pair.sub(_keep_key, text)
+
+
+def _json_values(text: str) -> str:
+    """Without the values of keys that name credentials, whether they end or were cut off in the middle."""
+    if text.isascii():  # else letters that only look different may be the same
+        lowered = text.lower()
+        if not any(word in lowered for word in _JSON_WORDS):
+            return text
+    out: list[str] = []
+    done = after = 0
+    for head in _JSON_HEAD.finditer(text):
+        if head.start() < after or not _names_credential(head["key"]):
+            continue
+        quote = head["q"]
+        begin = head.end() + len(head["key"]) + len(quote) + len(head["gap"]) + len(quote)
+        end = begin
+        while (end := text.find(quote, end)) >= 0 and text[end - 1] == "\\":
+            end += 1
+        out += (text[done:begin], REDACTED)
+        done = end if end >= 0 else len(text)
+        after = done + len(quote)
+    return "".join((*out, text[done:])) if out else text
+
+
+@functools.lru_cache(maxsize=4096)
+def _names_credential(key: str) -> bool:
+    return _JSON_KEY.fullmatch(key) is not None
 
 
 def _truncate(text: str) -> str:
