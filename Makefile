@@ -37,6 +37,7 @@ fuzz: venv
 bench: venv machine
 	@$(BIN)/python tests/benchmarks/start_up.py
 	@$(BIN)/python tests/benchmarks/audit_commit.py
+	@$(BIN)/python tests/benchmarks/audit_verify.py
 	@$(BIN)/python tests/benchmarks/scrub.py
 	@$(BIN)/python tests/benchmarks/grants.py
 	@$(BIN)/python tests/benchmarks/screen.py

@@ -14,7 +14,7 @@ import msgspec
 from engine.audit.canonical import ordered_json
 from engine.audit.chain import Attestation, Row
 from engine.audit.evidence import Installation, TreeEvidence, installation_from, strict_base64
-from engine.audit.strict_json import go_escaped, quick_json
+from engine.audit.strict_json import DIGITS, go_escaped, quick_json
 from engine.audit.types import DECLARED_ORDER
 from engine.audit.verdict import Failure
 from engine.errors import AuditError
@@ -33,6 +33,7 @@ _ATTESTATION = (
     ("signature", str),
     ("public_key", str),
 )
+_TOO_LARGE = 10**DIGITS
 # What the quick encoder does not look at: integers beyond 2^53, and depth.
 _LONG_NUMBER = re.compile(rb"[0-9]{16}")
 _BRACKETS = 16
@@ -136,7 +137,8 @@ def records(
         if type(record) is not dict:
             raise _no_bundle(f"{name} holds what is no object")
         for field, kind in fields:
-            if type(record.get(field)) is not kind:
+            value = record.get(field)
+            if type(value) is not kind or (kind is int and not -_TOO_LARGE < value < _TOO_LARGE):
                 raise _no_bundle(f"{name}: {field} is missing or of another kind")
     return found
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import msgspec
 
 MAX_DEPTH = 64
-_DIGITS = 19
+DIGITS = 19  # of an integer
 
 
 class NotWhole:
@@ -44,7 +44,8 @@ def strict_json(data: str | bytes) -> Any:  # noqa: ANN401 - a document of any k
 def quick_json(data: bytes) -> Any:  # noqa: ANN401 - a document of any kind
     """As strict_json, and several times as fast for what is in its one compact form, as our exports are.
 
-    What prints again as the very bytes that were read can have been read in one way only.
+    What prints again as the very bytes that were read can have been read in one way only. Here integers of
+    more than 19 digits are integers still.
     """
     trimmed = data.removesuffix(b"\n")
     try:
@@ -102,7 +103,7 @@ def _refuse(name: str) -> NoReturn:
 
 
 def _whole(text: str) -> int | NotWhole:
-    return int(text) if len(text) <= _DIGITS else _NOT_WHOLE
+    return int(text) if len(text.lstrip("-")) <= DIGITS else _NOT_WHOLE
 
 
 def _not_whole(text: str) -> NotWhole:

@@ -13,6 +13,7 @@ from support.audit_forge import Key, Log, Site, closed
 
 from engine.audit import verdict_json, verify_bundle
 from engine.audit.standalone import moat_verify
+from engine.audit.strict_json import go_escaped
 from engine.errors import AuditError
 
 UNREADABLE = "UNREADABLE"
@@ -46,7 +47,11 @@ class Cases(list[Case]):
 def text_of(made: Log | dict[str, Any] | bytes) -> bytes:
     if isinstance(made, bytes):
         return made
-    return json.dumps(made.bundle() if isinstance(made, Log) else made).encode()
+    document = made.bundle() if isinstance(made, Log) else made
+    try:  # in the one compact form, which the engine reads in another way than any other
+        return go_escaped(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())
+    except UnicodeEncodeError:
+        return json.dumps(document).encode()
 
 
 def by_engine(data: bytes, pin: bytes | None, *, finished: bool = False) -> dict[str, Any]:

@@ -51,6 +51,9 @@ spelled("an exponent for a seq", UNREADABLE, '"seq": 5,', '"seq": 5e0,')
 spelled("a text for a seq", UNREADABLE, '"seq": 5,', '"seq": "5",')
 spelled("true for a seq", UNREADABLE, '"seq": 1,', '"seq": true,')
 spelled("a huge number for a seq", UNREADABLE, '"seq": 5,', f'"seq": {10**400},')
+spelled("a seq of 20 digits", UNREADABLE, '"seq": 5,', f'"seq": {10**19},')
+spelled("a seq of 19 digits", "TAMPERED", '"seq": 5,', f'"seq": {10**19 - 1},', 5)
+spelled("a seq of minus 19 digits", "TAMPERED", '"seq": 5,', f'"seq": -{10**19 - 1},', 5)
 spelled("version 2^64", UNREADABLE, '"version": 1', f'"version": {2**64}')
 spelled(
     "nested beyond all use", UNREADABLE, '"anchors": []', '"anchors": [], "x": ' + "[" * 5000 + "]" * 5000
@@ -84,6 +87,20 @@ def hashed(name: str, data: str, value: object) -> None:
 hashed("a float", "1.5", 1.5)
 hashed("2^53 + 1", "9007199254740993", 2**53 + 1)
 hashed("a huge number", "1e400", 10**400)
+
+
+def numbered(seq: int) -> Callable[[], dict[str, Any]]:
+    def make() -> dict[str, Any]:
+        bundle = sealed_log().bundle()
+        bundle["entries"][4]["seq"] = seq
+        return bundle
+
+    return make
+
+
+forgery("compact: a seq of 20 digits", UNREADABLE)(numbered(10**19))
+forgery("compact: a seq of minus 20 digits", UNREADABLE)(numbered(-(10**19)))
+forgery("compact: a seq of 19 digits", "TAMPERED", 5)(numbered(10**19 - 1))
 
 
 # What a bundle says of itself

@@ -202,7 +202,7 @@ def strict_json(data):
             object_pairs_hook=unique,
             parse_constant=refuse,
             parse_float=lambda text: NotWhole(),
-            parse_int=lambda text: int(text) if len(text) <= 19 else NotWhole(),
+            parse_int=lambda text: int(text) if len(text.lstrip("-")) <= 19 else NotWhole(),
         )
     except RecursionError:
         raise ValueError("nested too deeply") from None
