@@ -16,7 +16,15 @@ from typing import Any
 
 import msgspec
 
-from engine.audit.bundle_read import MAX_BYTES, VERSION, Bundle, read_bundle, read_document, rewrites
+from engine.audit.bundle_read import (
+    MAX_BYTES,
+    VERSION,
+    Bundle,
+    quick_bundle,
+    read_bundle,
+    read_document,
+    rewrites,
+)
 from engine.audit.chain import ChainChecker
 from engine.audit.evidence import Installation, TreeEvidence, installation_parts
 from engine.audit.gate import utc_now
@@ -69,16 +77,29 @@ def verify_bundle(
     Raises AuditError for what is no bundle at all: not JSON, a key given twice, fields of another kind,
     another version, or larger than 512 MiB.
     """
+    if (quick := quick_bundle(data)) is not None:
+        verdict = _judged(quick, public_key, own_key, finished, progress)
+        if verdict.valid:
+            return verdict
     document = read_document(data)
     if "moat_proof" in document:
         return verify_proof(document, public_key, own_key=own_key, finished=finished)
-    bundle = read_bundle(document)
+    return _judged(read_bundle(document), public_key, own_key, finished, progress)
+
+
+def _judged(
+    bundle: Bundle,
+    public_key: bytes | None,
+    own_key: bytes | None,
+    finished: bool,
+    progress: Progress | None,
+) -> Verdict:
     pin = public_key if public_key is not None else _own(bundle, own_key)
     tree = TreeJudge(bundle.tree, bundle.installation) if bundle.tree is not None else None
     watched = (attestation.seq for attestation in bundle.attestations)
     chain = ChainChecker(watched, rewrites if tree is None else None)
     leaves = TreeChecker(tree.seed, tree.watch, tree.since) if tree is not None and tree.seed else None
-    feed(chain, leaves, bundle.rows(), len(bundle.entries), Watched(progress))
+    feed(chain, leaves, bundle.rows(), bundle.count, Watched(progress))
     return judge(
         Case(
             chain,
@@ -90,7 +111,7 @@ def verify_bundle(
             finished=finished,
             malformed=bundle.malformed,
             claimed_last=bundle.last_hash,
-            entry_count=len(bundle.entries),
+            entry_count=bundle.count,
             rekor_proof_count=bundle.rekor_proofs,
             anchor_count=bundle.anchors,
         )

@@ -14,7 +14,7 @@ import msgspec
 from engine.audit.canonical import ordered_json
 from engine.audit.chain import Attestation, Row
 from engine.audit.evidence import Installation, TreeEvidence, installation_from, strict_base64
-from engine.audit.strict_json import DIGITS, go_escaped, quick_json
+from engine.audit.strict_json import DIGITS, MAX_DEPTH, deeper_than, go_escaped, no_float, quick_json
 from engine.audit.types import DECLARED_ORDER
 from engine.audit.verdict import Failure
 from engine.errors import AuditError
@@ -42,10 +42,14 @@ _as_it_stands = msgspec.json.Encoder().encode
 
 
 class Bundle(msgspec.Struct, frozen=True):
-    """malformed: the first attestation whose signature or key is no base64. tree: None for version 1."""
+    """rows: the entries for ChainChecker; with a tree the data in its one form, otherwise as it stands.
+
+    malformed: the first attestation whose signature or key is no base64. tree: None for version 1.
+    """
 
     last_hash: str
-    entries: list[dict[str, Any]]
+    count: int
+    rows: Callable[[], Iterator[Row]]
     attestations: list[Attestation]
     malformed: Failure | None
     tree: TreeEvidence | None
@@ -53,12 +57,34 @@ class Bundle(msgspec.Struct, frozen=True):
     rekor_proofs: int
     anchors: int
 
-    def rows(self) -> Iterator[Row]:
-        """For ChainChecker. Of a log with a tree, the data in its one form; otherwise as it stands."""
-        encode = _as_it_stands if self.tree is None else _sorted
-        for entry in self.entries:
-            seq, ts, kind, prev = entry["seq"], entry["ts"], entry["type"], entry["prev"]
-            yield seq, ts, kind, prev, _data_text(entry["data"], encode), entry["hash"]
+
+class _QuickEntry(msgspec.Struct, frozen=True, gc=False):
+    seq: int
+    ts: str
+    type: str
+    prev: str
+    data: msgspec.Raw
+    hash: str
+
+
+class _Quick(msgspec.Struct, frozen=True):
+    """Our own export, key by key in its order; the data of entries is not looked into."""
+
+    version: int
+    created_at: str
+    last_hash: str
+    entries: list[_QuickEntry]
+    attestations: Any = msgspec.UNSET
+    rekor_proofs: Any = msgspec.UNSET
+    origin: str | msgspec.UnsetType = msgspec.UNSET
+    tree: Any = msgspec.UNSET
+    checkpoints: Any = msgspec.UNSET
+    keys: Any = msgspec.UNSET
+    installation: Any = msgspec.UNSET
+    anchors: Any = msgspec.UNSET
+
+
+_decode_quick = msgspec.json.Decoder(_Quick, float_hook=no_float).decode
 
 
 def read_document(data: bytes) -> dict[str, Any]:
@@ -72,6 +98,33 @@ def read_document(data: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise _no_bundle("it is no JSON object")
     return document
+
+
+def quick_bundle(data: bytes) -> Bundle | None:
+    """A bundle with a tree, in the very form in which we export it; None for any other.
+
+    It is ours when it prints again as the same bytes, all but the data of entries: that is for the tree to
+    look into, which takes no text but the one form. A fault found in this way may be one of the form only,
+    so it has to be looked for again with `read_bundle`.
+    """
+    trimmed = data.removesuffix(b"\n")
+    try:
+        quick = _decode_quick(trimmed)
+        if quick.origin is msgspec.UNSET or go_escaped(msgspec.json.encode(quick)) != trimmed:
+            return None
+        rest = {name: getattr(quick, name) for name in quick.__struct_fields__ if name != "entries"}
+        document = {name: value for name, value in rest.items() if value is not msgspec.UNSET}
+        if deeper_than(document, MAX_DEPTH):
+            return None
+        bundle = read_bundle({**document, "entries": []})
+    except (ValueError, RecursionError, AuditError):
+        return None
+
+    def rows() -> Iterator[Row]:
+        for entry in quick.entries:
+            yield entry.seq, entry.ts, entry.type, entry.prev, bytes(entry.data).decode(), entry.hash
+
+    return msgspec.structs.replace(bundle, rows=rows, count=len(quick.entries))
 
 
 def read_bundle(document: dict[str, Any]) -> Bundle:
@@ -99,9 +152,17 @@ def read_bundle(document: dict[str, Any]) -> Bundle:
             continue
         attestations.append(Attestation(seq, digest, ts, signature, key))
     tree, installation = _tree(document)
+    encode = _as_it_stands if tree is None else _sorted
+
+    def rows() -> Iterator[Row]:
+        for entry in entries:
+            text = _data_text(entry["data"], encode)
+            yield entry["seq"], entry["ts"], entry["type"], entry["prev"], text, entry["hash"]
+
     return Bundle(
         document["last_hash"],
-        entries,
+        len(entries),
+        rows,
         attestations,
         malformed,
         tree,

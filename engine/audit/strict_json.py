@@ -36,7 +36,7 @@ def strict_json(data: str | bytes) -> Any:  # noqa: ANN401 - a document of any k
         )
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    if _deeper_than(value, MAX_DEPTH):
+    if deeper_than(value, MAX_DEPTH):
         raise ValueError("nested too deeply")
     return value
 
@@ -50,7 +50,7 @@ def quick_json(data: bytes) -> Any:  # noqa: ANN401 - a document of any kind
     trimmed = data.removesuffix(b"\n")
     try:
         value = _decode(trimmed)
-        if go_escaped(msgspec.json.encode(value)) == trimmed and not _deeper_than(value, MAX_DEPTH):
+        if go_escaped(msgspec.json.encode(value)) == trimmed and not deeper_than(value, MAX_DEPTH):
             return value
     except (ValueError, RecursionError):
         pass  # the strict reader has the last word, and the words
@@ -68,14 +68,14 @@ def go_escaped(text: bytes) -> bytes:
 _ESCAPES = [(char.encode(), f"\\u{ord(char):04x}".encode()) for char in "<>&\u2028\u2029"]
 
 
-def _float(text: str) -> NoReturn:
+def no_float(text: str) -> NoReturn:
     raise ValueError(text)
 
 
-_decode = msgspec.json.Decoder(float_hook=_float).decode
+_decode = msgspec.json.Decoder(float_hook=no_float).decode
 
 
-def _deeper_than(value: object, most: int) -> bool:
+def deeper_than(value: object, most: int) -> bool:
     """Level by level, so that no depth can exhaust a stack."""
     level = [value]
     for _ in range(most):

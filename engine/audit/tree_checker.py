@@ -6,7 +6,6 @@ the hot path of verification, as the chain's is.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 
 from engine.audit.chain import Row
@@ -30,19 +29,15 @@ class TreeChecker:
         self.roots: dict[int, bytes] = {0: EMPTY_ROOT}
         self._leaf = leaf_hasher(seed)
         self._latest = since[:-1]
-        self._subtrees: list[bytes] = []
         self._keep = keep
-
-    @property
-    def frontier(self) -> Frontier:
-        return Frontier(self.count, self._subtrees)
+        self.frontier = Frontier()
 
     def feed(self, rows: Sequence[Row]) -> None:
         """Judge `rows`, all of which follow one another and are what the chain says."""
         if self.failure is not None:
             return
-        leaf, watch, subtrees = self._leaf, self._watch, self._subtrees
-        sha256, latest, size = hashlib.sha256, self._latest, self.count
+        leaf, watch, latest = self._leaf, self._watch, self._latest
+        fresh: list[bytes] = []
         for seq, ts, kind, _, data_json, _ in rows:
             moment = ts[:-1]
             if moment < latest:
@@ -52,18 +47,19 @@ class TreeChecker:
                 break
             latest = moment
             try:
-                digest = leaf(seq, ts, kind, data_json)
+                fresh.append(leaf(seq, ts, kind, data_json))
             except AuditError:
                 self.failure = Failure(f"the data of seq {seq} is not in its one form", at=seq)
                 break
-            if self._keep:
-                self.kept.append(digest)
-            full = size
-            while full & 1:
-                digest = sha256(b"\x01" + subtrees.pop() + digest).digest()
-                full >>= 1
-            subtrees.append(digest)
-            size += 1
-            if size in watch:
-                self.roots[size] = Frontier(size, subtrees).root()
-        self.count, self._latest = size, latest
+            if seq in watch:
+                self._grow(fresh)
+                self.roots[seq] = self.frontier.root()
+                fresh = []
+        self._grow(fresh)
+        self._latest = latest
+
+    def _grow(self, fresh: list[bytes]) -> None:
+        self.frontier.extend(fresh)
+        self.count = self.frontier.size
+        if self._keep:
+            self.kept += fresh
