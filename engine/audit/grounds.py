@@ -35,13 +35,17 @@ def tree_grounds(tree: TreeJudge, count: int) -> list[str]:
         lines.append(
             later_command(trust, tree.checkpoints[-1].seal.installation, tree.sealed_by_run, tree.sealed)
         )
-    events = tree.events
+    events, recorded = tree.events, tree.recorded
     if events.size:
-        told = "start and close" if events.close else "start"
-        lines.append(
-            f"the installation's log of {plural(events.size, 'event', 'events')}: it has the run's {told}"
-        )
+        of = plural(events.size, "event", "events")
+        lines.append(f"the installation's log of {of}: it has the run's {_told(events.close)}")
+    if recorded is not None:
+        lines.append(f"the installation's log on this machine: it has the run's {_told(recorded.closed)}")
     return lines
+
+
+def _told(close: str) -> str:
+    return "start and close" if close else "start"
 
 
 def key_grounds(trust: RunTrust) -> list[str]:

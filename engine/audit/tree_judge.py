@@ -37,7 +37,7 @@ class TreeJudge:
         self.checkpoints: list[Sealed] = []
         self.events = RunEvents()
         self.seed = b""
-        self._recorded = recorded
+        self.recorded = recorded
         try:
             if tree.missing:
                 raise BadKeys(
@@ -61,7 +61,7 @@ class TreeJudge:
     @property
     def watch(self) -> frozenset[int]:
         """The sizes whose heads `faults` wants."""
-        recorded = {self._recorded.size} if self._recorded is not None else set()
+        recorded = {self.recorded.size} if self.recorded is not None else set()
         return frozenset(sealed.size for sealed in (*self.checkpoints, *self.events.heads)) | recorded
 
     @property
@@ -156,7 +156,7 @@ class TreeJudge:
         whole = "the checkpoint at size {} in the installation's log"
         for found in self.events.heads:
             yield from _compare(whole.format(found.size), found.size, found.said.root, count, roots, 0)
-        recorded = self._recorded
+        recorded = self.recorded
         if recorded is not None:
             if recorded.start != self.tree.certificates[0]:
                 yield Failure("the installation's log has another certificate of the run's key 0")

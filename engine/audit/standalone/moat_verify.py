@@ -1094,7 +1094,8 @@ def main(arguments):
     else:
         where = " at seq %d" % found["broken_at"] if found["broken_at"] else ""
         why = " (%s)" % found["error"] if found["error"] else ""
-        lines = [*found["shown"], *("rests on " + line for line in found["rests_on"])]
+        grounds = ["  - " + line for line in found["rests_on"]]
+        lines = found["shown"] + (["Rests on", *grounds] if grounds else [])
         for line in [*lines, "VERDICT: %s%s%s" % (found["verdict"], where, why)]:
             sys.stdout.write(printable(line) + "\n")
     return {"INTACT": 0, "OPEN": 0, "TRUNCATED": 1, "TAMPERED": 1}.get(found["verdict"], 2)

@@ -33,6 +33,8 @@ def test_without_a_terminal_and_a_command_it_helps_and_fails(argv, moat, capsys)
         [],
         *([name] for name in COMMANDS),
         ["audit", "verify"],
+        ["audit", "prove"],
+        ["audit", "verifier"],
         ["grant", "list"],
         ["witness", "status"],
         ["witness", "push"],
