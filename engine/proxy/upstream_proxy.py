@@ -11,7 +11,6 @@ import base64
 import re
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed lacks it
 
 import msgspec
 
@@ -62,6 +61,9 @@ class UpstreamProxy(msgspec.Struct, frozen=True):
 
     def takes(self, host: str, port: int) -> bool:
         """Whether a connection to `host` goes through it."""
+        # here, because most runs have no such proxy, and it costs as much as all of asyncio
+        from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed lacks it
+
         return not proxy_bypass_environment(f"{host}:{port}", {"no": self.no_proxy})
 
     async def tunnel(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,7 +20,10 @@ from engine.run.jsonl import LineFile
 from engine.run.open_file import OpenFile
 from engine.run.output import MAX_LINE, LineSplitter
 from engine.run.tail import LOGS, NETWORK
-from engine.ssh_agent import PREFIX, SIGN_ALLOWED, SshEvent
+from engine.ssh_agent import PREFIX
+
+if TYPE_CHECKING:
+    from engine.ssh_agent import SshEvent
 
 USAGE = "usage.json"
 
@@ -83,6 +87,8 @@ class RunRecords:
         await self.commit(
             ssh(event.action, host=event.host, fingerprint=event.fingerprint, error=event.error)
         )
+        from engine.ssh_agent import SIGN_ALLOWED
+
         if event.action == SIGN_ALLOWED:
             self._used(PREFIX + event.host)
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from engine.errors import GrantError
 from engine.home import Home
 from engine.proxy.destination import BadDestination, Destination, normalise_host
 from engine.run.ssh_delivery import SshAccess
-from engine.ssh_agent import Mapping, SshMappings, agent_keys, agent_socket
+
+if TYPE_CHECKING:
+    from engine.ssh_agent import Mapping
 
 
 async def open_ssh(home: Home, profile: str, names: tuple[str, ...]) -> SshAccess:
     """names: `ssh:HOST`. Raises GrantError for the first thing that a person has to mend."""
+    from engine.ssh_agent import SshMappings, agent_keys, agent_socket
+
     stored = SshMappings(home, profile)
     grants = await asyncio.to_thread(stored.grants, names)
     mappings = tuple(item for item in stored.all() if item.grant in names)

@@ -10,10 +10,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 from importlib import resources
+from typing import TYPE_CHECKING
 
 from engine.proxy.ssh import SSH_PORT
 from engine.runtimes import PlacedFile
-from engine.ssh_agent import Mapping, key_type
+
+if TYPE_CHECKING:
+    from engine.ssh_agent import Mapping
 
 KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
 CONFIG = "/etc/ssh/ssh_config.d/moat.conf"
@@ -40,6 +43,8 @@ def client_files(
 
 def known_hosts(mappings: Iterable[Mapping]) -> bytes:
     """The pinned keys, so that the agent's ssh asks nobody whether it may trust them."""
+    from engine.ssh_agent import key_type
+
     text = ""
     for mapping in mappings:
         host, port = mapping.host, mapping.port

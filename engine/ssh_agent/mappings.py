@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from engine.errors import CredentialUnreadable, GrantError
 from engine.home import Home
-from engine.ssh_agent.gatekeeper import SshGrant
+
+if TYPE_CHECKING:
+    from engine.ssh_agent.gatekeeper import SshGrant
 
 PREFIX = "ssh:"
 _FILE = "ssh.json"
@@ -87,6 +90,8 @@ class SshMappings:
     def grants(self, names: tuple[str, ...]) -> tuple[SshGrant, ...]:
         """For the `ssh:HOST` names of a run. Raises GrantError naming the first that is not stored."""
         stored = {item.grant: item for item in self.all()}
+        from engine.ssh_agent.gatekeeper import SshGrant
+
         found: list[SshGrant] = []
         for name in names:
             mapping = stored.get(name)
