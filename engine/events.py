@@ -45,7 +45,7 @@ class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     command: tuple[str, ...] = ()
     image: str = ""
     runtime: str = "docker"
-    sandbox: str = ""  # "gvisor" or "standard"
+    sandbox: str = ""  # "gvisor" or "standard"; "" where the runtime has one way only
     policy: str = "permissive"
     grants: tuple[str, ...] = ()  # with scope and limits, e.g. github:ro;max_requests=100
     profile: str = ""
@@ -59,6 +59,7 @@ class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     container_id: str = ""
     network: str = ""
     # What was asked for on the host, as it was said there; env as names only.
+    rootfs: str = ""
     env: tuple[str, ...] = ()
     secrets: dict[str, str] = {}  # variable -> reference
     mounts: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What the whole suite shares: tests marked `docker` or `gvisor` run only where those are.
+"""What the whole suite shares: tests marked `docker`, `gvisor` or `bubblewrap` run only where those are.
 
 Elsewhere they are skipped with the reason. In CI (`CI` is set) they fail instead: there a missing engine
 is a broken set-up, and a suite that skips itself green proves nothing.
@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from functools import lru_cache
 
 import pytest
 
 from engine.errors import MoatError
-from engine.runtimes import DockerRuntime, EngineInfo
+from engine.runtimes import DockerRuntime, EngineInfo, open_runtime
 
 BASE_IMAGE = "moat-base:bookworm"  # the base image with the tools; `moat doctor --fix` makes it
 
@@ -31,6 +32,8 @@ def docker_engine() -> EngineInfo:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("sshd") is not None and not shutil.which("sshd", path=SBIN):
         _absent("OpenSSH's server (sshd)")
+    if item.get_closest_marker("bubblewrap") is not None and (lack := _no_bubblewrap()):
+        _absent(lack)
     needs_gvisor = item.get_closest_marker("gvisor") is not None
     if needs_gvisor or item.get_closest_marker("docker") is not None:
         engine = _require_engine()
@@ -45,6 +48,21 @@ def _require_engine() -> EngineInfo:
     if isinstance(_engine, str):
         _absent(_engine)
     return _engine
+
+
+@lru_cache(maxsize=1)
+def _no_bubblewrap() -> str:
+    """Why no sandbox can be made here; "" when one can."""
+
+    async def make() -> None:
+        async with open_runtime("bubblewrap", os.environ) as runtime:
+            await runtime.create_network("run_probe", "test", True)
+
+    try:
+        asyncio.run(make())
+    except MoatError as error:
+        return str(error)
+    return ""
 
 
 async def _look() -> EngineInfo | str:

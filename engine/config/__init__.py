@@ -5,7 +5,14 @@ from engine.config.agent_file import FILE_NAMES, load_agent_config
 from engine.config.environment import check_env, parse_env_pair
 from engine.config.grant_limits import GrantWish, Limits, Scope, ScopeRule, parse_grant
 from engine.config.hosts import HostPattern, parse_host_pattern
-from engine.config.places import WORKSPACE, Mount, check_workspace, parse_mount
+from engine.config.places import (
+    WORKSPACE,
+    Mount,
+    check_rootfs,
+    check_workspace,
+    parse_mount,
+    protected_places,
+)
 from engine.config.policies import POLICIES, is_isolated
 from engine.config.rules import HostRules, RequestRule
 
@@ -26,6 +33,7 @@ __all__ = [
     "Scope",
     "ScopeRule",
     "check_env",
+    "check_rootfs",
     "check_workspace",
     "is_isolated",
     "load_agent_config",
@@ -33,4 +41,5 @@ __all__ = [
     "parse_grant",
     "parse_host_pattern",
     "parse_mount",
+    "protected_places",
 ]

@@ -1,7 +1,7 @@
 """agent.yaml (or moat.yaml) of a workspace, read into AgentConfig.
 
 name, agent, version, image      text
-runtime                          docker
+runtime                          docker or bubblewrap
 command                          a list (run as it is) or one line (run by `sh -c`)
 grants                           list of provider names, scopes, or of {name, methods, paths, …}
 env                              mapping of variable to text or number
@@ -46,7 +46,7 @@ _KEYS = (
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
-_RUNTIMES = ("docker", "apple", "bubblewrap")
+_RUNTIMES = ("docker", "bubblewrap", "apple")
 
 
 def load_agent_config(workspace: Path, forbidden: Sequence[Path] | None = None) -> LoadedConfig:
@@ -122,8 +122,8 @@ def _read(keys: dict[str, Value], workspace: Path, forbidden: Sequence[Path] | N
 def _runtime(value: Value) -> str:
     text = value.text("docker")
     if text not in _RUNTIMES:
-        raise value.wrong("docker", remedy=nearest(text, _RUNTIMES[:1]))
-    if text != "docker":
+        raise value.wrong("docker or bubblewrap", remedy=nearest(text, _RUNTIMES[:2]))
+    if text == "apple":
         raise value.not_yet(f"the runtime {text}")
     return text
 

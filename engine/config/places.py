@@ -92,6 +92,27 @@ def check_workspace(path: Path, home: Path | None = None) -> Path:
     return resolved
 
 
+def check_rootfs(path: Path, home: Path) -> Path:
+    """`path` resolved, when it is a directory that can be a run's system. Raises UsageError."""
+    label = f"rootfs {shown(str(path), _PATH)}"
+    resolved = _resolve(str(path), Path.cwd(), label)
+    if not resolved.is_dir() or not any(os.path.lexists(resolved / name) for name in ("usr", "bin")):
+        raise UsageError(
+            f"{label}: expected a directory tree with programs, found no usr and no bin in it",
+            remedy="Make one, for example: debootstrap bookworm DIR, or docker export NAME | tar x -C DIR.",
+        )
+    _refuse_protected(resolved, (home,), label)
+    return resolved
+
+
+def protected_places(home: Path) -> tuple[str, ...]:
+    """Places of this machine that no run may see, wherever they are: Moat's, people's, daemons' sockets."""
+    places = [home, *_usual_home(), Path("/home"), Path("/root"), *_daemon_sockets()]
+    with contextlib.suppress(RuntimeError):
+        places.append(Path.home())
+    return tuple(dict.fromkeys(map(str, places)))
+
+
 def _resolve(source: str, base: Path, label: str) -> Path:
     try:
         return (base / Path(source).expanduser()).resolve(strict=True)

@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from engine.proxy.spec import Injection as Injection
     from engine.proxy.spec import ProxySpec as ProxySpec
     from engine.proxy.transparent import TransparentSockets as TransparentSockets
-    from engine.proxy.transparent import bind_transparent as bind_transparent
     from engine.proxy.trust import TRUSTSTORE_PASSWORD as TRUSTSTORE_PASSWORD
     from engine.proxy.trust import Trust as Trust
     from engine.proxy.trust import TrustFiles as TrustFiles
@@ -68,7 +67,7 @@ _HOMES = {
     ".served": ("Given", "Served"),
     ".server": ("ProxyServer", "preload"),
     ".spec": ("Decoy", "HostRule", "Injection", "ProxySpec"),
-    ".transparent": ("TransparentSockets", "bind_transparent"),
+    ".transparent": ("TransparentSockets",),
     ".trust": ("TRUSTSTORE_PASSWORD", "Trust", "TrustFiles", "system_bundle"),
 }
 

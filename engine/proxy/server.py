@@ -102,9 +102,8 @@ class ProxyServer:
 
         tls = Tls(self._ca, self._spec.upstream_ca)
         contexts = Contexts(self._ca, self._spec.upstream_ca)
-        dialer = Dialer(
-            self._spec.connect_to, sock.getsockname()[:2], self._spec.private, self._spec.upstream_proxy
-        )
+        own = None if self._spec.alone else sock.getsockname()[:2]  # there it is no address of this machine's
+        dialer = Dialer(self._spec.connect_to, own, self._spec.private, self._spec.upstream_proxy)
         upstreams = Upstreams(dialer, contexts.upstream)
         records = Records(self._admission)
         self._services = Services(self._admission, tls, contexts, dialer, upstreams, records, self._fast)
@@ -206,7 +205,8 @@ class ProxyServer:
         # At a transparent entry nothing but the peer's address tells the run's container from others: the
         # host itself, which speaks from the very address it speaks to, has no business there.
         own = session.transport.get_extra_info("sockname")
-        host = session.entry is not Entry.PROXY and peer and peer[0] == own[0]
+        shared = session.entry is not Entry.PROXY and not self._spec.alone
+        host = shared and peer and peer[0] == own[0]
         if len(self._tasks) >= MAX_CONNECTIONS or host or not self._is_ours(peer):
             self.dropped += 1
             return False

@@ -80,6 +80,7 @@ class ProxySpec(msgspec.Struct, frozen=True):
 
     token: what the container shows as the password of user `moat` (32 random bytes as text).
     subnet: peers outside it are dropped unread, e.g. "172.30.1.0/24"; several, separated by commas.
+    alone: only the run can connect at all, so who speaks from the proxy's own address is the run too.
     rules: of the workspace. own_rules: the person's, which come first. Host-side only.
     connect_to: the person's own detours. Host-side only.
     upstream_ca: a PEM file that is trusted for upstreams besides the system's own. Host-side only.
@@ -109,6 +110,7 @@ class ProxySpec(msgspec.Struct, frozen=True):
     served: tuple[Served, ...] = ()
     decoys: tuple[Decoy, ...] = ()
     ssh: tuple[Destination, ...] = ()
+    alone: bool = False
 
     def __repr__(self) -> str:
         return f"ProxySpec(run_id={self.run_id!r}, mode={self.mode!r}, injections={self.injections!r})"

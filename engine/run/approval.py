@@ -19,6 +19,7 @@ from engine.config import WORKSPACE, AgentConfig, RequestRule, parse_grant
 from engine.config.policies import ASK, PERMISSIVE, STRICT
 from engine.errors import ApprovalNeeded, UsageError
 from engine.home import Home
+from engine.runtimes import ABILITIES
 
 
 class Asks(msgspec.Struct, frozen=True):
@@ -54,7 +55,7 @@ def asks_of(workspace: Path, config: AgentConfig) -> Asks:
             for rule in entry.rules or (RequestRule(allow=True),)
         ),
         passthrough=tuple(sorted(config.network.passthrough)),
-        unsandboxed=config.sandbox is False,
+        unsandboxed=config.sandbox is False or not ABILITIES[config.runtime or "docker"].gvisor,
         workspace_read_only=any(m.target == WORKSPACE and m.read_only for m in config.mounts),
         secrets=tuple(sorted(f"{reference} as {name}" for name, reference in config.secrets.items())),
     )

@@ -113,6 +113,7 @@ def _absolute(request: RunRequest) -> RunRequest:
         request,
         workspace=os.path.abspath(os.path.expanduser(request.workspace)),
         upstream_ca=os.path.abspath(os.path.expanduser(request.upstream_ca)) if request.upstream_ca else "",
+        rootfs=os.path.abspath(os.path.expanduser(request.rootfs)) if request.rootfs else "",
     )
 
 

@@ -26,6 +26,7 @@ from engine.run.environment import container_environment, trust_files
 from engine.run.injections import Granted
 from engine.run.listeners import Listeners, open_listeners
 from engine.run.port_relay import start_port_relay
+from engine.run.proxy_life import ProxyLife
 from engine.run.spec import RunSpec
 from engine.run.ssh_delivery import SshDelivery, deliver_ssh
 from engine.run.transparent import open_transparent, resolver_bind
@@ -35,15 +36,13 @@ from engine.runtimes import (
     Bind,
     Container,
     ContainerSpec,
-    EngineInfo,
     Network,
     ProxyReach,
     Runtime,
     Sandbox,
-    choose_sandbox,
-    container_user,
+    Terms,
+    Wanted,
     home_label,
-    proxy_reach,
 )
 
 if TYPE_CHECKING:
@@ -57,14 +56,11 @@ if TYPE_CHECKING:
             """Mask these too, in whatever is written from now on."""
 
 
-_BACKLOG = 512
-
-
 @dataclass(frozen=True, slots=True)
 class Launched:
     container: Container
     attachment: Attachment
-    proxy: ProxyServer
+    proxy: ProxyLife
     sandbox: Sandbox
     ssh: contextlib.AsyncExitStack
     listeners: Listeners | None
@@ -94,29 +90,28 @@ async def launch(
     this process stays open; what the engine was asked for is left for the caller to remove by its label.
     """
     async with asyncio.TaskGroup() as group, contextlib.AsyncExitStack() as undo:
-        loading = group.create_task(asyncio.to_thread(_load_proxy))
+        loading = None if engine.quick else group.create_task(asyncio.to_thread(_load_proxy))
         certificates = group.create_task(asyncio.to_thread(_certificates, home))
-        told = group.create_task(engine.info())
         image = group.create_task(engine.ensure_image(spec.image, say))
         network = await _network(home, spec, engine, apart=spec.isolated)
-        info = await told
-        sandbox = choose_sandbox(spec.sandbox, info.platform, info.runtimes)
+        terms = await engine.terms(network, spec.sandbox, os.getuid(), os.getgid())
         listeners = None
-        if network.apart and info.platform == "linux" and not info.rootless:
+        if terms.makes_listeners:
             try:
-                relayed = granted.ssh is not None and sandbox != "standard"
-                listeners = await open_listeners(home, spec, info, engine, network, agent=relayed)
+                relayed = granted.ssh is not None and not terms.mounts_sockets
+                listeners = await open_listeners(home, spec, terms.user, engine, network, agent=relayed)
                 undo.callback(_close_listeners, listeners)
             except (MoatError, OSError) as error:
                 network = await _not_apart(home, spec, engine, error, say)
-        reach = proxy_reach(info, network)
+                terms = await engine.terms(network, spec.sandbox, os.getuid(), os.getgid())
+        reach = terms.reach
         if listeners is not None:
             listener, transparent = listeners.proxy, listeners.transparent
         else:
-            listener = _listen(reach)
+            listener = await _listen(engine, network, reach)
             undo.callback(_close_listener, listener)
             relay = partial(start_port_relay, home, spec, engine, network)
-            transparent = await open_transparent(spec, info, reach, relay, say)
+            transparent = await open_transparent(spec, reach, partial(engine.bind, network), relay, say)
             if transparent is not None:
                 undo.callback(_close_transparent, transparent)
         token = secrets.token_urlsafe(32)
@@ -128,9 +123,7 @@ async def launch(
                 spec.id,
                 granted.ssh,
                 recorder,
-                reach,
-                info,
-                sandbox,
+                terms,
                 (port, token),
                 listeners.agent if listeners else None,
                 isolated=spec.isolated,
@@ -145,10 +138,8 @@ async def launch(
                     home,
                     spec,
                     granted,
-                    info,
                     network,
-                    sandbox,
-                    reach,
+                    terms,
                     trust,
                     _proxy_url(reach, port, token),
                     delivery,
@@ -163,12 +154,15 @@ async def launch(
             say(f"no decoys where something lies already: ~/{', ~/'.join(container.left_out)}")
         await ready()
         starting = group.create_task(container.start())
-        proxy = (await loading)(_proxy_spec(spec, granted, aws, token, reach.peers), ca, recorder, holding)
+        served = _proxy_spec(spec, granted, aws, token, reach)
+        proxy = ProxyLife(partial(_make_proxy, served, ca, recorder, holding), listener, transparent)
         undo.push_async_callback(proxy.close)
-        await proxy.start(listener, transparent)
+        if loading is not None:
+            await loading
+            await proxy.serve()
         await starting
         undo.pop_all()
-    return Launched(container, attachment, proxy, sandbox, ssh, listeners)
+    return Launched(container, attachment, proxy, terms.sandbox, ssh, listeners)
 
 
 async def _network(home: Home, spec: RunSpec, engine: Runtime, *, apart: bool) -> Network:
@@ -186,11 +180,18 @@ async def _not_apart(
     return await _network(home, spec, engine, apart=False)
 
 
-def _load_proxy() -> type[ProxyServer]:
-    from engine.proxy import ProxyServer, preload
+def _load_proxy() -> None:
+    from engine.proxy import preload
 
     preload()
-    return ProxyServer
+
+
+def _make_proxy(
+    spec: ProxySpec, ca: CertificateAuthority, recorder: Recorder, holding: Holding
+) -> ProxyServer:
+    from engine.proxy import ProxyServer
+
+    return ProxyServer(spec, ca, recorder, holding)
 
 
 def _certificates(home: Home) -> tuple[CertificateAuthority, Trust]:
@@ -201,21 +202,16 @@ def _certificates(home: Home) -> tuple[CertificateAuthority, Trust]:
     return authority, authority.trust()
 
 
-def _listen(reach: ProxyReach) -> socket.socket:
-    """The proxy's socket: one address, which on native Linux is the gateway of the run's own network."""
-    family = socket.AF_INET6 if ":" in reach.bind else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+async def _listen(engine: Runtime, network: Network, reach: ProxyReach) -> socket.socket:
+    """The proxy's socket, at the one address where the run's container reaches it."""
     try:
-        listener.bind((reach.bind, 0))
-        listener.listen(_BACKLOG)
+        (listener,) = await engine.bind(network, [Wanted("tcp", 0)])
     except OSError as error:
-        listener.close()
         raise ProxyError(
             f"the proxy cannot listen on {reach.bind}",
             detail=str(error),
             remedy="The Docker engine must run on this machine; check DOCKER_HOST.",
         ) from error
-    listener.setblocking(False)
     return listener
 
 
@@ -240,7 +236,9 @@ def _proxy_url(reach: ProxyReach, port: int, token: str) -> str:
     return f"http://moat:{token}@{reach.host}:{port}"
 
 
-def _proxy_spec(spec: RunSpec, granted: Granted, aws: AwsDelivery, token: str, subnet: str) -> ProxySpec:
+def _proxy_spec(
+    spec: RunSpec, granted: Granted, aws: AwsDelivery, token: str, reach: ProxyReach
+) -> ProxySpec:
     return ProxySpec(
         run_id=spec.id,
         token=token,
@@ -254,7 +252,8 @@ def _proxy_spec(spec: RunSpec, granted: Granted, aws: AwsDelivery, token: str, s
         private=spec.private,
         passthrough=spec.passthrough,
         upstream_proxy=spec.upstream_proxy,
-        subnet=subnet,
+        subnet=reach.peers,
+        alone=reach.alone,
         hidden=(*granted.secrets.masked, *granted.decoys.hidden),
         decoys=granted.decoys.decoys,
         served=aws.served,
@@ -266,10 +265,8 @@ def _container_spec(
     home: Home,
     spec: RunSpec,
     granted: Granted,
-    info: EngineInfo,
     network: Network,
-    sandbox: Sandbox,
-    reach: ProxyReach,
+    terms: Terms,
     trust: Trust,
     proxy_url: str,
     ssh: SshDelivery,
@@ -299,11 +296,13 @@ def _container_spec(
             *granted.files,
         ),
         home_files=granted.decoys.files,
-        user=container_user(info, os.getuid(), os.getgid()),
-        sandbox=sandbox,
+        user=terms.user,
+        sandbox=terms.sandbox,
         network=network,
-        extra_hosts=reach.extra_hosts,
+        extra_hosts=terms.reach.extra_hosts,
         dns=spec.dns,
+        rootfs=str(spec.rootfs or ""),
+        hidden=spec.hidden,
         memory_mb=spec.memory_mb,
         cpus=spec.cpus,
         interactive=spec.interactive,

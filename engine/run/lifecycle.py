@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from engine.errors import HomeError, MoatError, RunStateError
+from engine.errors import HomeError, MoatError, RunStateError, RuntimeUnavailable
 from engine.events import ControlRequest, RunInfo
 from engine.home import Home
 from engine.run.control import ask
@@ -54,7 +54,7 @@ async def run_attached(
         with _signals(
             supervisor.interrupt, supervisor.request_stop, lambda: supervisor.request_stop(kill=True)
         ):
-            return await supervisor.run(_docker)
+            return await supervisor.run(lambda: _opened(supervisor.info.runtime))
     finally:
         gc.unfreeze()
         if collecting:
@@ -134,7 +134,7 @@ async def destroy_run(home: Home, run_id: str) -> None:
         raise RunStateError(f"run {run.name} is {run.state}", remedy=f"Stop it first: moat stop {run_id}")
     directory = home.check(home.run(run_id))
     if run.keep or not run.state.ended:
-        async with _docker() as engine:
+        async with _opened(run.runtime) as engine:
             await engine.remove_run(run_id)
     keys = KeySource(home)
     recorded = True
@@ -162,7 +162,7 @@ async def reap(home: Home) -> list[RunInfo]:
         return []
     from engine.run.reaper import reap as reap_dead
 
-    return await reap_dead(home, _docker)
+    return await reap_dead(home, _opened)
 
 
 async def clean(home: Home) -> list[str]:
@@ -170,22 +170,31 @@ async def clean(home: Home) -> list[str]:
 
     Returns one line for each thing done. Run directories, and so logs and proof, stay.
     """
-    from engine.runtimes import home_label
+    from engine.run.library import list_runs
+    from engine.runtimes import ABILITIES, home_label
 
     done = [f"closed run {run.name} ({run.id}), which was interrupted" for run in await reap(home)]
-    async with _docker() as engine:
-        for run_id in sorted({left.run_id for left in await engine.leftovers(home_label(home.root))}):
-            # Only the lock tells, and only now: a run takes it before it asks the engine for anything, and
-            # what its metadata says may be damaged or not written yet.
-            if not supervisor_alive(home, run_id):
-                done += [f"removed {left.kind} {left.name}" for left in await engine.remove_run(run_id)]
+    used = {run.runtime for run in list_runs(home)}
+    for runtime in ABILITIES:
+        try:
+            async with _opened(runtime) as engine:
+                for run_id in sorted({left.run_id for left in await engine.leftovers(home_label(home.root))}):
+                    # Only the lock tells, and only now: a run takes it before it asks the engine for
+                    # anything, and what its metadata says may be damaged or not written yet.
+                    if not supervisor_alive(home, run_id):
+                        gone = await engine.remove_run(run_id)
+                        done += [f"removed {left.kind} {left.name}" for left in gone]
+        except RuntimeUnavailable:
+            if runtime in used or not used:
+                raise
+            # only runs of others: no reason to have this one
     return done
 
 
-def _docker() -> Runtime:
-    from engine.runtimes import DockerRuntime
+def _opened(runtime: str) -> Runtime:
+    from engine.runtimes import open_runtime
 
-    return DockerRuntime.connect(os.environ)
+    return open_runtime(runtime, os.environ)
 
 
 __all__ = ["clean", "destroy_run", "reap", "run_attached", "start_detached", "stop_run"]

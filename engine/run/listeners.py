@@ -28,11 +28,9 @@ from engine.run.whole import whole
 from engine.runtimes import (
     Bind,
     ContainerSpec,
-    EngineInfo,
     Network,
     PlacedFile,
     Runtime,
-    container_user,
     home_label,
 )
 
@@ -64,9 +62,9 @@ class Listeners:
 
 
 async def open_listeners(
-    home: Home, spec: RunSpec, info: EngineInfo, engine: Runtime, network: Network, *, agent: bool
+    home: Home, spec: RunSpec, user: str, engine: Runtime, network: Network, *, agent: bool
 ) -> Listeners:
-    """agent: whether an SSH agent needs one.
+    """user: whom the container runs as. agent: whether an SSH agent needs one.
 
     Raises RuntimeFailure or OSError; the caller removes the container by the run's label.
     """
@@ -89,7 +87,7 @@ async def open_listeners(
                     workdir="/",
                     binds=(Bind(str(directory), _THERE),),
                     files=(PlacedFile(_SCRIPT, _script()),),
-                    user=container_user(info, os.getuid(), os.getgid()),
+                    user=user,
                     # sockets that gVisor's own network makes could not be handed over
                     sandbox="standard",
                     memory_mb=128,

@@ -28,8 +28,8 @@ def dead_runs(home: Home) -> list[RunInfo]:
     return [run for run in list_runs(home) if not run.state.ended and not supervisor_alive(home, run.id)]
 
 
-async def reap(home: Home, connect: Callable[[], Runtime]) -> list[RunInfo]:
-    """Close every dead run; returns them as they now are.
+async def reap(home: Home, connect: Callable[[str], Runtime]) -> list[RunInfo]:
+    """Close every dead run; returns them as they now are. connect: opens a runtime by its name.
 
     Raises the first problem (the engine cannot be asked, the disk is full) after all were tried.
     """
@@ -38,12 +38,18 @@ async def reap(home: Home, connect: Callable[[], Runtime]) -> list[RunInfo]:
         return []
     closed: list[RunInfo] = []
     problem: MoatError | None = None
-    async with connect() as engine:
-        for run in dead:
-            try:
-                closed += await _close(home, run.id, engine)
-            except MoatError as error:
-                problem = problem or error
+    for runtime in dict.fromkeys(run.runtime for run in dead):
+        try:
+            async with connect(runtime) as engine:
+                for run in dead:
+                    if run.runtime != runtime:
+                        continue
+                    try:
+                        closed += await _close(home, run.id, engine)
+                    except MoatError as error:
+                        problem = problem or error
+        except MoatError as error:  # this one cannot be asked
+            problem = problem or error
     if problem is not None:
         raise problem
     return closed

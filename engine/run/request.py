@@ -23,6 +23,7 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     tty: bool = False  # only with interactive: allocate a terminal
     image: str = ""
     runtime: str = ""
+    rootfs: str = ""  # a directory tree in place of this machine's system, for a runtime without images
     sandbox: bool | None = None  # False is --no-sandbox
     policy: str = ""  # one of engine.config.POLICIES
     allow_hosts: tuple[str, ...] = ()

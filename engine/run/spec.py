@@ -19,12 +19,14 @@ from engine.config import (
     HostRules,
     Mount,
     check_env,
+    check_rootfs,
     check_workspace,
     is_isolated,
     load_agent_config,
     parse_grant,
     parse_host_pattern,
     parse_mount,
+    protected_places,
 )
 from engine.config.host import load_host_config
 from engine.errors import UsageError
@@ -35,7 +37,7 @@ from engine.proxy.private import parse_private
 from engine.proxy.upstream_proxy import UpstreamProxy, find_upstream_proxy
 from engine.run.names import check_run_name, new_run_id, new_run_name
 from engine.run.request import RunRequest
-from engine.runtimes import choose_runtime
+from engine.runtimes import ABILITIES, Abilities, choose_runtime
 
 DEFAULT_IMAGE = "debian:bookworm-slim"
 
@@ -52,6 +54,9 @@ class RunSpec(msgspec.Struct, frozen=True):
     command: tuple[str, ...]
     image: str
     runtime: str
+    rootfs: Path | None  # in place of this machine's system, where there is no image
+    hidden: tuple[str, ...]  # places of this machine that no run may see
+    closed: bool  # whether the runtime has no other way out than the proxy, whatever the policy
     sandbox: bool | None
     policy: str
     allow: tuple[str, ...]
@@ -82,7 +87,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     @property
     def isolated(self) -> bool:
         """Whether the proxy is the container's only way out."""
-        return is_isolated(self.policy)
+        return self.closed or is_isolated(self.policy)
 
     def __repr__(self) -> str:
         return f"RunSpec(id={self.id!r}, name={self.name!r}, env={sorted(self.env)})"
@@ -105,6 +110,9 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
     policy = request.policy or config.network.policy or POLICIES[0]
     if policy not in POLICIES:
         raise UsageError(f"unknown policy {policy!r}", remedy=f"Use one of: {', '.join(POLICIES)}.")
+    runtime = choose_runtime(request.runtime, os.environ.get("MOAT_RUNTIME", ""), config.runtime)
+    able = ABILITIES[runtime]
+    _refuse_beyond(able, runtime, request, config)
     if is_isolated(policy) and config.container.dns:
         raise UsageError(
             f"container.dns cannot be used with the {policy} policy: no name is resolved in the container",
@@ -123,8 +131,11 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         config=config,
         request=request,
         command=_command(request, config, interactive=interactive),
-        image=request.image or config.image or DEFAULT_IMAGE,
-        runtime=choose_runtime(request.runtime, os.environ.get("MOAT_RUNTIME", ""), config.runtime),
+        image=request.image or config.image or (DEFAULT_IMAGE if able.images else ""),
+        runtime=runtime,
+        rootfs=check_rootfs(Path(request.rootfs), home.root) if request.rootfs else None,
+        hidden=protected_places(home.root),
+        closed=not able.open_network,
         sandbox=request.sandbox if request.sandbox is not None else config.sandbox,
         policy=policy,
         allow=_once((*config.network.allow, *map(_allowed_host, request.allow_hosts))),
@@ -153,6 +164,32 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         workspace_record=host.workspace_record,
         private=_private(request.allow_private, own.allow_private),
     )
+
+
+def _refuse_beyond(able: Abilities, runtime: str, request: RunRequest, config: AgentConfig) -> None:
+    """Raise UsageError for a wish that the runtime cannot grant."""
+    if able.images:
+        if request.rootfs:
+            raise UsageError(
+                f"the runtime {runtime!r} runs images: it has no use for --rootfs",
+                remedy="Name an image (--image), or use the runtime 'bubblewrap'.",
+            )
+    elif image := request.image or config.image:
+        raise UsageError(
+            f"the runtime {runtime!r} has no images, and {image} is one",
+            remedy="Leave it out to use this machine's own programs, name a directory tree (--rootfs), or use"
+            " the runtime 'docker'.",
+        )
+    elif request.keep:
+        raise UsageError(
+            f"--keep: the runtime {runtime!r} has no container that could stay",
+            remedy="Leave it out; what the agent writes to the workspace stays.",
+        )
+    if config.container.dns and not able.open_network:
+        raise UsageError(
+            f"container.dns cannot be used with the runtime {runtime!r}: no name is resolved there",
+            remedy="Remove container.dns from agent.yaml.",
+        )
 
 
 def _variables(request: RunRequest, config: AgentConfig) -> tuple[dict[str, str], dict[str, str]]:

@@ -14,6 +14,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,8 +23,10 @@ from engine.home import Home
 from engine.proxy.destination import Destination
 from engine.run.socket_path import short_path
 from engine.run.ssh_client import OWN, client_files, in_container
-from engine.runtimes import Bind, EngineInfo, PlacedFile, ProxyReach, Sandbox
-from engine.ssh_agent import Mapping, SshAgent, SshEndpoint, SshGrant, SshRecorder
+from engine.runtimes import Bind, PlacedFile, Terms
+
+if TYPE_CHECKING:
+    from engine.ssh_agent import Mapping, SshGrant, SshRecorder
 
 AGENT_DIR = "/run/moat/ssh"
 AGENT_SOCKET = f"{AGENT_DIR}/agent.sock"
@@ -65,9 +68,7 @@ async def deliver_ssh(
     run_id: str,
     access: SshAccess | None,
     recorder: SshRecorder,
-    reach: ProxyReach,
-    engine: EngineInfo,
-    sandbox: Sandbox,
+    terms: Terms,
     proxy: tuple[int, str],
     listening: socket.socket | None = None,
     *,
@@ -81,11 +82,14 @@ async def deliver_ssh(
     if access is None:
         yield SshDelivery()
         return
+    from engine.ssh_agent import SshAgent, SshEndpoint
+
     agent = SshAgent(access.grants, recorder, access.agent)
     held = contextlib.ExitStack()
     env = {"SSH_AUTH_SOCK": AGENT_SOCKET}
+    reach = terms.reach
     client = client_files(access.mappings, (reach.host, *proxy), isolated=isolated)
-    if sandbox == "standard" and engine.platform == "linux":
+    if terms.mounts_sockets:
         directory = home.ensure_dir(home.run(run_id) / "ssh")
         endpoint, listener = SshEndpoint(agent), _listen_unix(directory / "agent.sock", held)
         delivery = SshDelivery((Bind(str(directory), AGENT_DIR),), client, env)

@@ -45,7 +45,8 @@ from engine.run.workspace_record import watched_workspace
 from engine.runtimes import Runtime
 
 if TYPE_CHECKING:
-    from engine.proxy import Injection, ProxyServer
+    from engine.proxy import Injection
+    from engine.run.proxy_life import ProxyLife
 
 type _Ending = dict[str, object]  # the last changes to the run's metadata
 
@@ -180,8 +181,7 @@ class Supervisor:
             if launched is None:
                 return await self._stopped_early(records)
             made.push_async_callback(launched.close)
-            reason = f"image {self._spec.image}, sandbox {launched.sandbox}"
-            await log.append(container("started", reason=reason))
+            await log.append(container("started", reason=_kept_by(self._spec, launched)))
             self._become(
                 state=RunState.RUNNING,
                 started_at=timestamp(),
@@ -232,13 +232,14 @@ class Supervisor:
             renewing = group.create_task(self._renew(records, launched.proxy))
             freezing = Freezing(launched, self._spec, lambda why: self._become(frozen=why), self._notice)
             frozen = group.create_task(freezing.obey())
+            serving = group.create_task(launched.proxy.serve(when_needed=True))
             async with terminal:
                 code = await launched.container.wait()
             sessions.agent_ended(code)
-            obeying.cancel()
-            renewing.cancel()
-            frozen.cancel()
+            for task in (obeying, renewing, frozen, serving):
+                task.cancel()
             freezing.tell()
+            await asyncio.wait({serving})
             stopped, ended_at = self._stop.is_set(), timestamp()
             await launched.proxy.close()  # its token ends with the agent, however long the reader takes
             await carrier.finish(carrying, self._stop, self._kill)
@@ -246,7 +247,7 @@ class Supervisor:
         state = RunState.STOPPED if stopped else RunState.EXITED
         return {"state": state, "ended_at": ended_at, "exit_code": code}
 
-    async def _renew(self, records: RunRecords, proxy: ProxyServer) -> None:
+    async def _renew(self, records: RunRecords, proxy: ProxyLife) -> None:
         """Give the proxy what the store has, whenever that changes. Cancelled at the agent's end."""
         if self._granted.renewal is None:
             return
@@ -386,7 +387,16 @@ def _first_info(spec: RunSpec, granted: Granted) -> RunInfo:
         connect_to=spec.request.connect_to,
         upstream_ca=spec.request.upstream_ca,
         decoys=spec.decoys,
+        rootfs=str(spec.rootfs or ""),
     )
+
+
+def _kept_by(spec: RunSpec, launched: Launched) -> str:
+    parts = [f"image {spec.image}"] if spec.image else []
+    parts += [f"sandbox {launched.sandbox}"] if launched.sandbox else []
+    parts += [f"runtime {spec.runtime}"]
+    parts += [f"rootfs {spec.rootfs}"] if spec.rootfs else []
+    return ", ".join(parts)
 
 
 def _given(spec: RunSpec) -> str:

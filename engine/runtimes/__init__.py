@@ -1,16 +1,19 @@
-"""Runtimes: where agents run. Docker now, with gVisor or without; the names below are all a run needs.
+"""Runtimes: where agents run. Docker, with gVisor or without, and bubblewrap; the names below are all a run
+needs.
 
-DockerRuntime loads on first use: aiodocker costs a tenth of a second to import, and most commands start
-no container.
+Each loads when it is opened: aiodocker costs a tenth of a second to import, and most commands start no
+container.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from engine.runtimes.abilities import ABILITIES, Abilities
 from engine.runtimes.base import Attachment, Container, Exec, Runtime
 from engine.runtimes.detect import HostFacts, choose_runtime
-from engine.runtimes.reach import PROXY_HOST, ProxyReach, container_user, proxy_reach
+from engine.runtimes.reach import PROXY_HOST, ProxyReach, Wanted, bind_here, container_user, proxy_reach
 from engine.runtimes.sandbox import choose_sandbox
 from engine.runtimes.spec import (
     HOME_LABEL,
@@ -27,14 +30,17 @@ from engine.runtimes.spec import (
     Stream,
     home_label,
 )
+from engine.runtimes.terms import Terms, engine_terms
 
 if TYPE_CHECKING:
     from engine.runtimes.docker.runtime import DockerRuntime
 
 __all__ = [
+    "ABILITIES",
     "HOME_LABEL",
     "PROXY_HOST",
     "RUN_LABEL",
+    "Abilities",
     "Attachment",
     "Bind",
     "Container",
@@ -52,12 +58,28 @@ __all__ = [
     "Runtime",
     "Sandbox",
     "Stream",
+    "Terms",
+    "Wanted",
+    "bind_here",
     "choose_runtime",
     "choose_sandbox",
     "container_user",
+    "engine_terms",
     "home_label",
+    "open_runtime",
     "proxy_reach",
 ]
+
+
+def open_runtime(name: str, environ: Mapping[str, str]) -> Runtime:
+    """One of ABILITIES, to be entered. A name that no longer exists, of an old run, is taken for Docker's."""
+    if name == "bubblewrap":
+        from engine.runtimes.bubblewrap.runtime import BubblewrapRuntime
+
+        return BubblewrapRuntime.connect(environ)
+    from engine.runtimes.docker.runtime import DockerRuntime
+
+    return DockerRuntime.connect(environ)
 
 
 def __getattr__(name: str) -> object:

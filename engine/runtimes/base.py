@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
-from engine.runtimes.spec import ContainerSpec, EngineInfo, ExecSpec, Leftover, Network, Stream
+from engine.runtimes.reach import Wanted
+from engine.runtimes.spec import ContainerSpec, ExecSpec, Leftover, Network, Stream
+from engine.runtimes.terms import Terms
 
 
 class Attachment(Protocol):
@@ -45,17 +48,26 @@ class Container(Protocol):
 
 
 class Runtime(Protocol):
-    """One engine's connection, open inside `async with`. Every method raises a RuntimeFailure."""
+    """One engine's connection, open inside `async with`. Every method raises a RuntimeFailure.
 
+    quick: a container starts sooner than the proxy's library is loaded, which is then done beside the agent.
+    """
+
+    @property
+    def quick(self) -> bool: ...
     async def __aenter__(self) -> Self: ...
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-    async def info(self) -> EngineInfo: ...
     async def ensure_image(self, ref: str, say: Callable[[str], None]) -> None: ...
     async def create_network(
         self, run_id: str, home_label: str, internal: bool, *, apart: bool = False
     ) -> Network: ...
+    async def terms(self, network: Network, requested: bool | None, uid: int, gid: int) -> Terms: ...
+    async def bind(self, network: Network, wanted: Sequence[Wanted]) -> list[socket.socket]:
+        """Sockets of this process at the address of its `reach`. Raises OSError where one cannot be had."""
+        ...
+
     async def remove_network(self, network: str) -> None: ...
     async def create(self, spec: ContainerSpec) -> Container: ...
     async def leftovers(self, home_label: str) -> list[Leftover]: ...

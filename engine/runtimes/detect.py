@@ -15,7 +15,7 @@ import msgspec
 
 from engine.errors import RuntimeUnavailable, UsageError
 
-KNOWN = ("docker", "apple")
+KNOWN = ("docker", "bubblewrap", "apple")
 
 
 class HostFacts(msgspec.Struct, frozen=True):
@@ -40,13 +40,19 @@ def choose_runtime(flag: str, environment: str, config: str, host: HostFacts | N
 
     Raises UsageError for a name nobody knows and RuntimeUnavailable for one that cannot be used here.
     Detection never picks Apple containers while Moat cannot drive them: it moves on to Docker, which is
-    what the seed asks for when they are unavailable.
+    what the seed asks for when they are unavailable. Nor does it ever pick bubblewrap: its isolation is less
+    than a container's under gVisor, so it is a person's choice.
     """
     asked, who = _asked(flag, environment, config)
     if not asked:
         return "docker"
     if asked not in KNOWN:
         raise UsageError(f"{who}: there is no runtime {asked!r}", remedy=_nearest(asked))
+    if asked == "bubblewrap" and not (host or HostFacts.read()).system.startswith("linux"):
+        raise RuntimeUnavailable(
+            f"{who} asks for the runtime 'bubblewrap', which needs Linux",
+            remedy="Use the runtime 'docker' on this machine.",
+        )
     if asked == "apple":
         where = (
             "Moat does not drive Apple containers yet."

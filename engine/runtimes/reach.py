@@ -7,6 +7,11 @@ Desktop forwards `host.docker.internal` to the host's loopback.
 
 from __future__ import annotations
 
+import contextlib
+import socket
+from collections.abc import Sequence
+from typing import Literal
+
 import msgspec
 
 from engine.errors import RuntimeUnavailable
@@ -18,12 +23,25 @@ PROXY_HOST = "host.docker.internal"
 class ProxyReach(msgspec.Struct, frozen=True):
     """host: the name to put in the proxy URL; bind: the address the proxy listens on, this machine's unless
     the network is apart; extra_hosts: for the container's /etc/hosts; peers: CIDR of the only addresses that
-    may connect."""
+    may connect.
+
+    own_address: names can lead to `bind`, because no other service is on it for the container. alone: nobody
+    but the container can connect to it, not even this machine.
+    """
 
     host: str
     bind: str
     extra_hosts: dict[str, str]
     peers: str
+    own_address: bool = False
+    alone: bool = False
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A socket to listen on; port 0 is any."""
+
+    kind: Literal["tcp", "udp"]
+    port: int
 
 
 def proxy_reach(engine: EngineInfo, network: Network) -> ProxyReach:
@@ -34,7 +52,7 @@ def proxy_reach(engine: EngineInfo, network: Network) -> ProxyReach:
             remedy="Use the system's Docker engine (unset DOCKER_HOST, or point it at /var/run/docker.sock).",
         )
     if engine.platform == "linux":
-        return ProxyReach(PROXY_HOST, network.gateway, {PROXY_HOST: network.gateway}, network.subnet)
+        return ProxyReach(PROXY_HOST, network.gateway, {PROXY_HOST: network.gateway}, network.subnet, True)
     if network.internal:
         raise RuntimeUnavailable(
             "the policies 'strict' and 'ask' cannot be enforced on Docker Desktop yet",
@@ -51,3 +69,23 @@ def container_user(engine: EngineInfo, uid: int, gid: int) -> str:
     person's own ids (for root that overrides the image's USER, whose files would be a stranger's).
     """
     return "0:0" if engine.rootless else f"{uid}:{gid}"
+
+
+def bind_here(address: str, wanted: Sequence[Wanted], backlog: int = 512) -> list[socket.socket]:
+    """Non-blocking, at one address of this machine, TCP ones listening. Raises OSError, leaves nothing."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with contextlib.ExitStack() as made:
+        sockets = []
+        for want in wanted:
+            kind = socket.SOCK_STREAM if want.kind == "tcp" else socket.SOCK_DGRAM
+            sock = made.enter_context(socket.socket(family, kind))
+            if want.kind == "tcp":
+                # a run that ended a moment ago may have left connections of the same address behind
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((address, want.port))
+            if want.kind == "tcp":
+                sock.listen(backlog)
+            sock.setblocking(False)
+            sockets.append(sock)
+        made.pop_all()
+    return sockets

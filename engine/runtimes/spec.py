@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-Sandbox = Literal["gvisor", "standard"]
+Sandbox = Literal["gvisor", "standard", ""]  # "": the runtime has one way only
 Platform = Literal["linux", "desktop"]
 Stream = Literal["stdout", "stderr"]
 
@@ -63,6 +63,8 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     user: "uid:gid", or "" for whatever the image names.
     dns: addresses of resolvers; ignored on an internal network, where nothing resolves.
     memory_mb, cpus: limits; None is no limit.
+    rootfs, hidden: for a runtime without images, the directory tree that is its system ("": this machine's
+        own), and the places of this machine that must not be seen in it.
     address: its own on the network; empty takes any.
     """
 
@@ -88,6 +90,8 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     tty: bool = False
     labels: Mapping[str, str] = {}
     address: str = ""
+    rootfs: str = ""
+    hidden: tuple[str, ...] = ()
 
 
 class ExecSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -59,9 +59,9 @@ class _RunCommand(click.Command):
 @click.option(
     "--image", default="", metavar="IMAGE", help="Container image.  [default: debian:bookworm-slim]"
 )
-@click.option(
-    "--runtime", default="", metavar="RUNTIME", help="Container runtime: docker.  [env: MOAT_RUNTIME]"
-)
+@click.option("--runtime", default="", metavar="RUNTIME", help="docker or bubblewrap.  [env: MOAT_RUNTIME]")
+@click.option("--rootfs", default="", metavar="DIR",
+              help="With bubblewrap: use the programs of the tree DIR, not this machine's.")  # fmt: skip
 @click.option(
     "--sandbox/--no-sandbox",
     default=None,
@@ -103,6 +103,7 @@ def run(
     detach: bool,
     policy: str | None,
     upstream_ca: str,
+    rootfs: str,
     as_json: bool,
     **same: Any,  # noqa: ANN401 - options that are RunRequest's fields, name and type alike
 ) -> int:
@@ -137,6 +138,7 @@ def run(
         tty=detach or (output.is_terminal(0) and output.is_terminal(1)),
         policy=policy or "",
         upstream_ca=os.path.abspath(upstream_ca) if upstream_ca else "",
+        rootfs=os.path.abspath(rootfs) if rootfs else "",
         person=person_there(),
         **same,
     )

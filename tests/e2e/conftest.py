@@ -33,7 +33,7 @@ class Moat:
             self.env.pop(name, None)
 
     def command(self, *args: object) -> list[str]:
-        if args[:1] == ("run",):
+        if args[:1] == ("run",) and "bubblewrap" not in args:
             # The official slim image, where a registry gives it, has no curl, git or python3.
             args = ("run", "--image", TOOLS_IMAGE, *args[1:])
         return [sys.executable, "-P", "-m", "moat_tui", *map(str, args)]

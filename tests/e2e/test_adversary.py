@@ -16,6 +16,7 @@ INTRUDER = Path(__file__).with_name("intruder.py")
 SANDBOXES = [
     pytest.param(("--no-sandbox",), id="standard", marks=pytest.mark.docker),
     pytest.param((), id="gvisor", marks=pytest.mark.gvisor),
+    pytest.param(("--runtime", "bubblewrap"), id="bubblewrap", marks=pytest.mark.bubblewrap),
 ]
 
 

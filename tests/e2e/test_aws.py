@@ -12,7 +12,13 @@ from support.aws import OWN_SECRET, ROLE, S3, Aws
 
 pytestmark = pytest.mark.docker
 SANDBOXES = pytest.mark.parametrize(
-    "flags", [("--no-sandbox",), pytest.param((), marks=pytest.mark.gvisor)], ids=["runc", "gvisor"]
+    "flags",
+    [
+        ("--no-sandbox",),
+        pytest.param((), marks=pytest.mark.gvisor),
+        pytest.param(("--runtime", "bubblewrap"), marks=pytest.mark.bubblewrap),
+    ],
+    ids=["runc", "gvisor", "bubblewrap"],
 )
 # The SDK of this environment is plain Python and runs in the container as it is.
 SDK = ("-m", f"{Path(boto3.__file__).parent.parent}:/sdk:ro", "-e", "PYTHONPATH=/sdk")

@@ -60,6 +60,7 @@ def elsewhere() -> Iterator[str]:
         ("permissive", "--no-sandbox"),
         pytest.param("permissive", "--sandbox", marks=pytest.mark.gvisor),
         pytest.param("strict", "--sandbox", marks=pytest.mark.gvisor),
+        pytest.param("strict", "--runtime bubblewrap", marks=pytest.mark.bubblewrap),
     ],
 )
 def test_who_sends_a_decoy_loses_the_network(moat, workspace, github, elsewhere, policy, sandbox):
@@ -67,7 +68,7 @@ def test_who_sends_a_decoy_loses_the_network(moat, workspace, github, elsewhere,
     before = len(github.upstream.requests)
     direct = elsewhere if policy == "permissive" else "-"
     done = moat(
-        "--no-ui", "run", "-n", "thief", "-g", "github", "--decoys", "--policy", policy, sandbox,
+        "--no-ui", "run", "-n", "thief", "-g", "github", "--decoys", "--policy", policy, *sandbox.split(),
         *github.flags(), "-e", f"DIRECT={direct}", workspace, "--", "sh", "-c", THIEF, check=False,
     )  # fmt: skip
     said, err = done.stdout.decode(), done.stderr.decode()

@@ -9,9 +9,9 @@ import pytest
 from support.sshd import Agent, Sshd
 
 pytestmark = [pytest.mark.docker, pytest.mark.sshd]
-SANDBOXES = pytest.mark.parametrize(
-    "flags", [("--no-sandbox",), pytest.param((), marks=pytest.mark.gvisor)], ids=["runc", "gvisor"]
-)
+OPEN = [pytest.param(("--no-sandbox",), id="runc"), pytest.param((), marks=pytest.mark.gvisor, id="gvisor")]
+CLOSED = pytest.param(("--runtime", "bubblewrap"), marks=pytest.mark.bubblewrap, id="bubblewrap")
+SANDBOXES = pytest.mark.parametrize("flags", OPEN)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ curl -sSk --max-time 20 https://git.test/ -o /dev/null -w '%{http_code} %header{
 """
 
 
-@SANDBOXES
+@pytest.mark.parametrize("flags", [*OPEN, CLOSED])
 def test_in_strict_too_and_only_the_granted_host(person, servers, workspace, flags):
     granted, other = servers
     person("grant", "ssh", "--host", "git.test")
@@ -126,7 +126,7 @@ def test_in_strict_too_and_only_the_granted_host(person, servers, workspace, fla
     # `moved.test` was granted as the same server, but its name leads to the other one now
     known.write_text(known.read_text() + granted.known_hosts_line("moved.test", port=22))
     person("grant", "ssh", "--host", "moved.test")
-    branch = "runc" if flags else "gvisor"  # the server keeps what is pushed
+    branch = flags[-1].strip("-") if flags else "gvisor"  # the server keeps what is pushed
     script = ERRANDS
     for word, meaning in (("USER", granted.user), ("REPOSITORY", granted.repository), ("NEW", branch)):
         script = script.replace(word, str(meaning))

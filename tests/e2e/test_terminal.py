@@ -21,6 +21,7 @@ SLOW = 60.0  # seconds; a loaded machine starts a shell under gVisor in some of 
     params=[
         pytest.param(["--no-sandbox"], marks=pytest.mark.docker, id="standard"),
         pytest.param([], marks=[pytest.mark.docker, pytest.mark.gvisor], id="gvisor"),
+        pytest.param(["--runtime", "bubblewrap"], marks=pytest.mark.bubblewrap, id="bubblewrap"),
     ],
 )
 def talk(request, tmp_path_factory):

@@ -45,6 +45,7 @@ def gateway_of(run: dict) -> str:
         pytest.param("--no-sandbox", "strict", marks=pytest.mark.docker),
         pytest.param("", "strict", marks=pytest.mark.gvisor),
         pytest.param("--no-sandbox", "permissive", marks=pytest.mark.docker),
+        pytest.param("--runtime bubblewrap", "strict", marks=pytest.mark.bubblewrap),
     ],
 )
 def test_threat_16_17_18_23_a_client_without_a_proxy(moat, workspace, github, neighbour, sandbox, policy):

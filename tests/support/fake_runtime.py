@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections import defaultdict
 
-from engine.runtimes import EngineInfo, Leftover, Network
+import msgspec
 
-STEPS = ("enter", "info", "ensure_image", "create_network", "create", "attach", "start")
+from engine.runtimes import EngineInfo, Leftover, Network, bind_here, engine_terms
+
+ENGINE = EngineInfo("20", "1.41", "linux", "amd64", "linux", frozenset({"runc", "runsc"}), False, "x")
+STEPS = ("enter", "terms", "ensure_image", "create_network", "create", "attach", "start")
 
 
 class FakeRuntime:
     """fails: step -> error to raise. held: step -> event waited for. reached: step -> set when it begins.
+    quick: the proxy is loaded beside the agent. sockets: all that were bound.
 
     Like a daemon, it finishes the making of a network or container although the asker has gone.
     """
+
+    quick = False
 
     def __init__(self):
         self.fails = {}
@@ -32,6 +39,8 @@ class FakeRuntime:
         self.spec = None
         self.execs = []
         self.sizes = []
+        self.sockets = []
+        self.low_ports_refused = False
 
     async def step(self, name):
         self.calls.append(name)
@@ -56,9 +65,18 @@ class FakeRuntime:
     async def __aexit__(self, *error):
         self.entered -= 1
 
-    async def info(self):
-        await self.step("info")
-        return EngineInfo("20", "1.41", "linux", "amd64", "linux", frozenset({"runc", "runsc"}), False, "x")
+    async def terms(self, network, requested, uid, gid):
+        await self.step("terms")
+        return engine_terms(ENGINE, network, requested, uid, gid)
+
+    async def bind(self, network, wanted):
+        """Any free ports instead of the usual ones."""
+        if self.low_ports_refused and any(0 < want.port < 1024 for want in wanted):
+            raise OSError(errno.EACCES, "Permission denied")
+        free = [msgspec.structs.replace(want, port=0 if want.port < 1024 else want.port) for want in wanted]
+        made = bind_here(network.gateway, free)
+        self.sockets += made
+        return made
 
     async def ensure_image(self, ref, say):
         await self.step("ensure_image")

@@ -27,10 +27,11 @@ from engine.proxy import (
     Injection,
     ProxyServer,
     ProxySpec,
+    TransparentSockets,
     TrustFiles,
-    bind_transparent,
     parse_connect_to,
 )
+from engine.runtimes import Wanted, bind_here
 
 CANARY = "ghp_CANARY4d1f0e9b7c6a5f3e2d1c0b9a8f7e6d5c"
 BEARER = f"Bearer {CANARY}"
@@ -41,6 +42,12 @@ TOKEN = "run-token-0123456789abcdefghijklmnopqrstuv"
 GITHUB = Injection(
     "github", (HostRule("api.github.com", "Authorization"),), (BEARER,), (PLACEHOLDER,), (CANARY,)
 )
+
+
+def bind_doors(address: str) -> TransparentSockets:
+    http, https, tcp = bind_here(address, [Wanted("tcp", 0)] * 3)
+    (udp,) = bind_here(address, [Wanted("udp", tcp.getsockname()[1])])
+    return TransparentSockets(http=http, https=https, tcp=tcp, udp=udp, address=address)
 
 
 @dataclass
@@ -326,7 +333,7 @@ async def proxying(
     }
     taken = FAST[-1] if fast is None else fast
     server = ProxyServer(ProxySpec(**(fields | spec)), ca, notes, holding, fast=taken)
-    doors = bind_transparent(TRANSPARENT, (0, 0, 0)) if transparent else None
+    doors = bind_doors(TRANSPARENT) if transparent else None
     named = {80: doors.http, 443: doors.https, 53: doors.udp} if doors else {}
     entries = {usual: door.getsockname()[1] for usual, door in named.items()}
     try:

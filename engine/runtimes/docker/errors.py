@@ -7,13 +7,16 @@ runc 1.1 and gVisor 2023-2025. An unknown text is passed on as the detail of a p
 from __future__ import annotations
 
 import re
+import sys
 from typing import NamedTuple
 
 from engine.errors import ContainerFailed, ImageUnavailable, RuntimeFailure, RuntimeUnavailable
 from engine.runtimes.sandbox import gvisor_cannot_start, gvisor_missing
 
 BASE_IMAGE = "debian:bookworm-slim"
-START_DAEMON = "Run `moat doctor --fix`: it installs Docker where it is missing and starts its daemon."
+START_DAEMON = "Run `moat doctor --fix`: it installs Docker where it is missing and starts its daemon." + (
+    " Or do without it: --runtime bubblewrap." if sys.platform.startswith("linux") else ""
+)
 
 # What runc and gVisor pile up in front of the reason itself.
 _PREFIXES = re.compile(

@@ -17,9 +17,9 @@ import aiodocker
 from aiodocker.containers import DockerContainer
 
 from engine.runtimes.docker.body import runs_as_root
-from engine.runtimes.docker.home_files import NONE, OwnFiles, own_files
-from engine.runtimes.docker.user import GROUP, HOME, PASSWD, home_of, known_user, with_group, with_user
+from engine.runtimes.home_files import NONE, OwnFiles, own_files
 from engine.runtimes.spec import ContainerSpec, PlacedFile
+from engine.runtimes.user import GROUP, HOME, PASSWD, home_of, known_user, with_group, with_user
 
 # Directories that Moat alone makes. Above any other path nothing is said about directories: to name one
 # would replace the link that some images have there (Fedora's /etc/ssl/certs).

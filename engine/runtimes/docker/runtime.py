@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 from engine.runtimes.docker import image, network, reap
 from engine.runtimes.docker.client import Client, open_client
 from engine.runtimes.docker.container import Container, create_container
+from engine.runtimes.reach import Wanted, bind_here, proxy_reach
 from engine.runtimes.spec import ContainerSpec, EngineInfo, Leftover, Network
+from engine.runtimes.terms import Terms, engine_terms
 
 
 class DockerRuntime:
     """`async with DockerRuntime.connect(os.environ) as docker:`. Every method raises RuntimeFailure."""
+
+    quick = False
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -49,6 +54,12 @@ class DockerRuntime:
         it is apart.
         """
         return await network.create_network(self._client, run_id, home_label, internal, apart=apart)
+
+    async def terms(self, network: Network, requested: bool | None, uid: int, gid: int) -> Terms:
+        return engine_terms(await self.info(), network, requested, uid, gid)
+
+    async def bind(self, network: Network, wanted: Sequence[Wanted]) -> list[socket.socket]:
+        return bind_here(proxy_reach(await self.info(), network).bind, wanted)
 
     async def remove_network(self, name: str) -> None:
         """By name or id, once no container is on it; one that is gone is fine."""

@@ -22,6 +22,7 @@ POLICIES = (
 RUNTIMES = (
     (AS_CONFIGURED, "as agent.yaml says"),
     ("docker", "docker"),
+    ("bubblewrap", "bubblewrap"),
 )
 SANDBOXES = (
     (AS_CONFIGURED, "as agent.yaml says"),
@@ -44,6 +45,7 @@ def like(run: RunInfo) -> RunRequest:
         grants=run.grants,
         image=run.image,
         runtime=run.runtime,
+        rootfs=run.rootfs,
         sandbox=False if run.sandbox == "standard" else None,
         policy=run.policy,
         profile=run.profile,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,6 @@ from support.proxying import (
     wire,
 )
 from support.upstream import Upstream
-
-from engine.proxy import bind_transparent
 
 HOST = "api.github.com"
 
@@ -184,6 +181,10 @@ async def test_the_password_is_still_asked_for_at_the_proxys_own_port(tmp_path: 
         assert (await proxy.plain("GET http://a.test/ HTTP/1.1\nHost: a.test", token="")).status == 407
 
 
-def test_taken_ports_leave_nothing_open() -> None:
-    with socket.create_server((TRANSPARENT, 0)) as taken, pytest.raises(OSError, match="in use"):
-        bind_transparent(TRANSPARENT, (0, 0, taken.getsockname()[1]))
+async def test_who_speaks_from_the_proxys_address_is_the_run_where_nobody_else_can(tmp_path: Path) -> None:
+    async with proxying(tmp_path, transparent=True, alone=True, mode="strict") as proxy:
+        reader, writer = await opened(proxy, 80, local=TRANSPARENT)
+        writer.write(b"GET / HTTP/1.1\r\nHost: denied.test\r\n\r\n")
+        assert (await read_answer(reader)).status == 403
+        await closed(writer)
+        assert proxy.server.dropped == 0

@@ -13,7 +13,7 @@ from engine.credentials import KeySource
 from engine.heads import read_pin
 from engine.home import Home
 from engine.proxy import CertificateAuthority
-from engine.run import carry, launch, supervisor
+from engine.run import carry, supervisor
 from engine.run.injections import Granted
 from engine.run.metadata import read_metadata, supervisor_alive
 from engine.run.request import RunRequest
@@ -44,12 +44,9 @@ def one_run(home, tmp_path, monkeypatch):
     (tmp_path / "ws").mkdir()
     monkeypatch.setattr(supervisor, "_DIE", 5.0)
     monkeypatch.setattr(carry, "LAST_OUTPUT", 1.0)
-    listeners = []
-    listen = launch._listen
-    monkeypatch.setattr(launch, "_listen", lambda reach: listeners.append(listen(reach)) or listeners[-1])
 
     def make(io=None, on_running=lambda info: None, granted=None, **wishes):
-        return OneRun(home, tmp_path / "ws", listeners, io or AgentIO(), on_running, granted, wishes)
+        return OneRun(home, tmp_path / "ws", io or AgentIO(), on_running, granted, wishes)
 
     return make
 
@@ -57,11 +54,10 @@ def one_run(home, tmp_path, monkeypatch):
 class OneRun:
     """A supervisor on a scripted engine. `over` asserts what must hold after every end."""
 
-    def __init__(self, home, workspace, listeners, io, on_running, granted, wishes):
+    def __init__(self, home, workspace, io, on_running, granted, wishes):
         self.home = home
         self.engine = FakeRuntime()
         self.notices = []
-        self.listeners = listeners
         request = RunRequest(workspace=str(workspace), command=("true",), **wishes)
         spec = settle(home, request)
         self.id = spec.id
@@ -105,7 +101,7 @@ class OneRun:
         assert not self.engine.networks
         assert not self.engine.attachment.open
         assert self.engine.entered == 0
-        assert all(listener.fileno() == -1 for listener in self.listeners)
+        assert all(sock.fileno() == -1 for sock in self.engine.sockets)
         if signed:
             path = self.home.run(self.id) / "audit.db"
             verdict = verify_log(path, public_key=read_pin(self.home), finished=True)

@@ -28,7 +28,7 @@ def file_key(monkeypatch):
 @pytest.fixture
 async def engine(monkeypatch):
     engine = FakeRuntime()
-    monkeypatch.setattr(lifecycle, "_docker", lambda: engine)
+    monkeypatch.setattr(lifecycle, "_opened", lambda runtime: engine)
     return engine
 
 

@@ -8,16 +8,15 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from support.proxying import bind_doors
 
 from engine.errors import ContainerFailed
 from engine.events import RunState
 from engine.home import Home
-from engine.proxy import bind_transparent
 from engine.run import launch
 from engine.run.listeners import Listeners, open_listeners
-from engine.runtimes import EngineInfo, Network
+from engine.runtimes import Network
 
-INFO = EngineInfo("20", "1.41", "linux", "amd64", "linux", frozenset({"runc"}), False, "x")
 NETWORK = Network("moat-run_1", "n1", "127.0.0.1", "127.0.0.0/8", True, True)
 
 
@@ -55,7 +54,7 @@ def opening(tmp_path, engine, agent=True):
     home = Home(tmp_path / "home")
     home.ensure_dir(home.run("run_1"))
     spec = SimpleNamespace(id="run_1", transparent=False)
-    return open_listeners(home, spec, INFO, engine, NETWORK, agent=agent)
+    return open_listeners(home, spec, "0:0", engine, NETWORK, agent=agent)
 
 
 @pytest.mark.parametrize("agent", [True, False])
@@ -97,7 +96,7 @@ async def test_an_isolated_run_is_served_on_them(one_run, monkeypatch, policy):
         way, other = socket.socketpair()
         other.close()
         proxy = socket.create_server(("127.0.0.1", 0))
-        made.append(Listeners(proxy, None, bind_transparent("127.0.0.1", (0, 0, 0)), way))
+        made.append(Listeners(proxy, None, bind_doors("127.0.0.1"), way))
         return made[0]
 
     monkeypatch.setattr(launch, "open_listeners", opened)

@@ -75,7 +75,7 @@ async def test_the_reaper_writes_them_into_both_logs(home, monkeypatch):
     from engine.run import lifecycle
     from engine.run.metadata import write_metadata
 
-    monkeypatch.setattr(lifecycle, "_docker", FakeRuntime)
+    monkeypatch.setattr(lifecycle, "_opened", lambda runtime: FakeRuntime())
     async with await AuditLog.open(home, home.run(RUN) / "audit.db") as audit:
         await audit.append(policy("run", "start", "allow"))
     write_metadata(home, RunInfo(id=RUN, name="n", created_at=timestamp(), state=RunState.RUNNING))

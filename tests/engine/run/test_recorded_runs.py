@@ -67,7 +67,7 @@ async def test_a_start_that_cannot_be_recorded_starts_nothing(one_run):
 def dead(home, monkeypatch):
     """The log of a run whose supervisor was killed after its first entry."""
     monkeypatch.setenv("MOAT_KEYRING_BACKEND", "file")
-    monkeypatch.setattr(lifecycle, "_docker", FakeRuntime)
+    monkeypatch.setattr(lifecycle, "_opened", lambda runtime: FakeRuntime())
     write_metadata(home, RunInfo(id=DEAD, name="n", created_at=timestamp(), state=RunState.RUNNING))
     SupervisorLock(home, DEAD).release()
     path = home.run(DEAD) / "audit.db"

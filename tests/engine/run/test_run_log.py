@@ -87,7 +87,7 @@ async def test_another_process_reports_to_a_live_run(one_run):
 def dead(home, monkeypatch):
     """A run whose supervisor was killed while its agent ran."""
     monkeypatch.setenv("MOAT_KEYRING_BACKEND", "file")
-    monkeypatch.setattr(lifecycle, "_docker", FakeRuntime)
+    monkeypatch.setattr(lifecycle, "_opened", lambda runtime: FakeRuntime())
     home.ensure_dir(home.run(DEAD))
     write_metadata(
         home, RunInfo(id=DEAD, name="n", created_at="2026-01-01T00:00:00Z", state=RunState.RUNNING)

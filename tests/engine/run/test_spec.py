@@ -54,3 +54,31 @@ async def test_what_was_asked_for_is_kept_for_the_next_time_without_values(one_r
     assert info.secrets == {"KEY": "env://NAME"}
     assert (info.without_grants, info.connect_to) == (("github",), ("a.test:443:127.0.0.1:8443",))
     assert b"s3cr3t" not in (run.home.run(run.id) / "metadata.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"image": "debian:bookworm-slim"}, "no images, and debian:bookworm-slim is one"),
+        ({"keep": True}, "--keep: .* no container that could stay"),
+        ({"rootfs": "/nowhere"}, "no such file"),
+        ({"runtime": "docker", "rootfs": "/usr"}, "it has no use for --rootfs"),
+    ],
+)
+def test_what_a_runtime_cannot_do_is_refused(tmp_path, asking, more, said):
+    with pytest.raises(UsageError, match=said):
+        settled(tmp_path, asking, **{"runtime": "bubblewrap", **more})
+
+
+def test_without_images_a_run_is_closed_whatever_its_policy(tmp_path, asking):
+    spec = settled(tmp_path, asking, runtime="bubblewrap", policy="permissive")
+    assert (spec.image, spec.isolated) == ("", True)
+    assert str(tmp_path / "home") in spec.hidden
+    assert not settled(tmp_path, asking, runtime="docker", policy="permissive").isolated
+
+
+def test_a_workspace_that_asks_for_a_runtime_without_gvisor_asks_for_less_isolation(tmp_path, asking):
+    (tmp_path / "ws" / "agent.yaml").write_text("runtime: bubblewrap\ncommand: npm test\n")
+    spec = settled(tmp_path, asking)
+    assert spec.runtime == "bubblewrap"
+    assert asks_of(spec.workspace, spec.config).unsandboxed

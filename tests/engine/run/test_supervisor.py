@@ -423,7 +423,7 @@ async def test_a_stop_after_the_agents_own_end_does_not_rename_it(one_run):
     run.engine.attachment.feed(b"x\n")
     run.engine.end(5)
     async with asyncio.timeout(10):
-        while run.listeners[0].fileno() != -1:  # noqa: ASYNC110 - the proxy closes when the end was heard
+        while run.engine.sockets[0].fileno() != -1:  # noqa: ASYNC110 - the proxy closes when the end was heard
             await asyncio.sleep(0.001)
     run.supervisor.request_stop(kill=True)
     info = await run.result()

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 
 import pytest
 
 from engine.errors import ContainerFailed, ProxyError
 from engine.events import RunState
-from engine.proxy import bind_transparent
-from engine.run import launch, transparent
+from engine.run import launch
 
 
 @pytest.fixture
-def bound(monkeypatch):
-    """Any free ports instead of the usual ones."""
-    addresses = []
+def no_relay(monkeypatch):
+    async def relay(home, spec, engine, network, sockets):
+        raise ContainerFailed("there is no such image")
 
-    def bind(address):
-        addresses.append(address)
-        return bind_transparent(address, (0, 0, 0))
-
-    monkeypatch.setattr(transparent, "bind_transparent", bind)
-    return addresses
-
-
-@pytest.fixture
-def taken(monkeypatch):
-    def bind(address, ports=None):
-        raise OSError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(transparent, "bind_transparent", bind)
+    monkeypatch.setattr(launch, "start_port_relay", relay)
 
 
 @pytest.mark.parametrize(
@@ -43,13 +28,14 @@ def taken(monkeypatch):
         ("permissive", "transparent: true", True),
     ],
 )
-async def test_by_policy_or_by_wish(one_run, tmp_path, bound, policy, wish, served):
+async def test_by_policy_or_by_wish(one_run, tmp_path, policy, wish, served):
     (tmp_path / "ws" / "agent.yaml").write_text(f"network: {{{wish}}}\n")
     run = one_run(policy=policy)
     run.begin()
     await run.at("start")
     resolvers = [bind for bind in run.engine.spec.binds if bind.target == "/etc/resolv.conf"]
-    assert bool(resolvers) is bool(bound) is served
+    assert len(run.engine.sockets) == (5 if served else 1)
+    assert bool(resolvers) is served
     for bind in resolvers:
         assert bind.read_only
         assert Path(bind.source).read_text().endswith("\nnameserver 127.0.0.1\n")
@@ -58,8 +44,9 @@ async def test_by_policy_or_by_wish(one_run, tmp_path, bound, policy, wish, serv
     run.over(RunState.EXITED)
 
 
-async def test_strict_goes_on_without_and_says_so(one_run, taken):
+async def test_strict_goes_on_without_and_says_so(one_run, no_relay):
     run = one_run(policy="strict")
+    run.engine.low_ports_refused = True
     run.begin()
     await run.at("start")
     assert [bind.target for bind in run.engine.spec.binds] == ["/workspace"]
@@ -71,9 +58,10 @@ async def test_strict_goes_on_without_and_says_so(one_run, taken):
     run.over(RunState.EXITED)
 
 
-async def test_a_wish_that_cannot_be_kept_ends_the_run(one_run, tmp_path, taken):
+async def test_a_wish_that_cannot_be_kept_ends_the_run(one_run, tmp_path, no_relay):
     (tmp_path / "ws" / "agent.yaml").write_text("network: {transparent: true}\n")
     run = one_run()
+    run.engine.low_ports_refused = True
     run.begin()
     with pytest.raises(ProxyError, match=r"network\.transparent cannot be kept here"):
         await run.result()
@@ -82,11 +70,6 @@ async def test_a_wish_that_cannot_be_kept_ends_the_run(one_run, tmp_path, taken)
 
 @pytest.mark.parametrize("fails", [False, True])
 async def test_a_relay_has_the_ports_that_this_process_cannot_have(one_run, monkeypatch, fails):
-    def bind(address, ports=None):
-        if ports is None:
-            raise OSError(errno.EACCES, "Permission denied")
-        return bind_transparent(address, ports)
-
     asked = []
 
     async def relay(home, spec, engine, network, sockets):
@@ -95,9 +78,9 @@ async def test_a_relay_has_the_ports_that_this_process_cannot_have(one_run, monk
             raise ContainerFailed("there is no such image")
         return "192.168.240.2"
 
-    monkeypatch.setattr(transparent, "bind_transparent", bind)
     monkeypatch.setattr(launch, "start_port_relay", relay)
     run = one_run(policy="strict")
+    run.engine.low_ports_refused = True
     run.begin()
     await run.at("start")
     resolvers = [bind for bind in run.engine.spec.binds if bind.target == "/etc/resolv.conf"]

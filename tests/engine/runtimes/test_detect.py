@@ -44,7 +44,7 @@ def test_an_unknown_name_names_the_known_ones() -> None:
         choose_runtime("", "dokcer", "", LINUX)
     assert caught.value.exit_code == 2
     assert "MOAT_RUNTIME" in caught.value.what
-    assert "docker, apple" in caught.value.remedy
+    assert "docker, bubblewrap, apple" in caught.value.remedy
     assert "Did you mean 'docker'" in caught.value.remedy
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from engine.runtimes import PlacedFile
 from engine.runtimes.docker.files import make_archive
-from engine.runtimes.docker.user import known_user, with_group, with_user
+from engine.runtimes.user import known_user, with_group, with_user
 
 PASSWD = b"root:x:0:0:root:/root:/bin/bash\nnode:x:1000:1000::/home/node:/bin/sh\n"
 GROUP = b"root:x:0:\nnode:x:1000:"

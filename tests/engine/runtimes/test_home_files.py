@@ -5,8 +5,8 @@ import tarfile
 
 from engine.runtimes import Bind, ContainerSpec, Network, PlacedFile
 from engine.runtimes.docker.files import make_archive
-from engine.runtimes.docker.home_files import OwnFiles, own_files
-from engine.runtimes.docker.user import home_of
+from engine.runtimes.home_files import OwnFiles, own_files
+from engine.runtimes.user import home_of
 
 FILES = (PlacedFile(".env", b"A=1", mode=0o600), PlacedFile(".aws/credentials", b"[x]", mode=0o600))
 PASSWD = b"root:x:0:0:root:/root:/bin/bash\nnode:x:1000:1000::/home/node:/bin/sh\nodd\n"
