@@ -8,7 +8,7 @@ BIN := .venv/bin
 .PHONY: help demo test lint bench fuzz screenshots pictures snapshots clean venv machine tools
 
 help:
-	@echo 'make demo    store a demo token, run a real container that uses it without holding it, show the proof'
+	@echo 'make demo    store a demo token, run a real agent that uses it without holding it, show the proof'
 	@echo 'make test    everything needed, the linters and the whole test suite (what CI runs)'
 	@echo 'make lint    ruff, mypy and the import rules'
 	@echo 'make bench   the measurements with their gates'
@@ -18,7 +18,9 @@ help:
 	@echo 'make fuzz    ten minutes of requests and responses, both proxy lanes compared'
 	@echo 'make clean   remove .venv and caches; leaves ~/.moat and Docker alone'
 
-demo: venv machine
+# Where no Docker engine answers, a sandbox that needs nothing will do, and nothing is installed.
+demo: venv
+	@$(BIN)/python -m moat_tui.demo.choice || $(BIN)/moat doctor --fix
 	@$(BIN)/python -m moat_tui.demo
 
 # pytest comes last, so that its closing line closes the output.

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 from engine.doctor.base_image import check_image
+from engine.doctor.bubblewrap import check_bubblewrap
 from engine.doctor.docker_engine import check_engine
 from engine.doctor.gvisor import check_gvisor
 from engine.doctor.leftovers import FindLeftovers, check_leftovers, find_leftovers
@@ -34,6 +35,7 @@ CHECKS = {
     "docker": ("Docker engine", 15.0),
     "gvisor": ("gVisor", 60.0),
     "image": ("Base image", 60.0),
+    "bubblewrap": ("bubblewrap", 15.0),
     "keychain": ("Keychain", 15.0),
     "clock": ("Clock", 15.0),
     "ca": ("Certificate authority", 10.0),
@@ -77,6 +79,7 @@ def _bind(
         "docker": lambda: check_engine(machine),
         "gvisor": lambda: check_gvisor(machine),
         "image": lambda: check_image(machine),
+        "bubblewrap": check_bubblewrap,
         "keychain": lambda: in_thread(lambda: check_key(locate)),
         "clock": lambda: check_clock(machine, home),
         "ca": lambda: in_thread(lambda: check_ca(home, datetime.now(UTC))),

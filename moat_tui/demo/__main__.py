@@ -19,11 +19,12 @@ import click
 
 from moat_tui.cli.errors import INTERRUPTED, READER_GONE
 from moat_tui.cli.output import abandon_stdout
+from moat_tui.demo.choice import BUBBLEWRAP, DOCKER, choose, client
 from moat_tui.demo.upstream import HOST, DemoUpstream
 
 PROFILE = "demo"
 IMAGE = "moat-base:bookworm"  # `moat doctor --fix` makes it; the official slim image has no curl
-_AGENT = "curl -sS https://api.github.com/user; echo --- env ---; env | sort"
+_AGENT = "echo --- env ---; env | sort"
 _WIDTH = 80
 _INDENT = "   "
 
@@ -57,12 +58,19 @@ def _walk(token: str, upstream: DemoUpstream, workspace: Path) -> int:
     _say("1. Store the token once, encrypted (through a pipe, never as an argument):")
     _moat("grant", "github", "--stdin", "--no-validate", "--profile", PROFILE, given=token + "\n")
 
-    _say("2. Run an agent in a container. It calls the API, then prints its environment:")
+    runtime = choose()
+    where, call = "sandbox", client()
+    flags = ("--runtime", runtime)
+    if runtime == DOCKER:
+        where, call, flags = "container", "curl -sS https://api.github.com/user", ("--image", IMAGE)
+    if runtime == BUBBLEWRAP:
+        _say("No Docker engine answers here: the agent runs in a sandbox of this machine's own programs.")
+    _say(f"2. Run an agent in a {where}. It calls the API, then prints its environment:")
     output = _moat(
         "--no-ui", "run", str(workspace), "--name", "demo", "--grant", "github", "--profile", PROFILE,
-        "--policy", "strict", "--image", IMAGE,
+        "--policy", "strict", *flags,
         "--connect-to", f"{HOST}:443:127.0.0.1:{upstream.port}", "--upstream-ca", str(upstream.ca_file),
-        "--", "sh", "-c", _AGENT,
+        "--", "sh", "-c", f"{call}; {_AGENT}",
     )  # fmt: skip
 
     _say("3. Did it work, and did anything leak?")

@@ -271,7 +271,7 @@ def test_every_dependency_is_pinned():
     ("target", "expected"),
     [
         ("test", ["venv.sh", "moat doctor --fix", "ruff check", "mypy", "lint-imports", "pytest"]),
-        ("demo", ["venv.sh", "moat doctor --fix", "moat_tui.demo"]),
+        ("demo", ["venv.sh", "moat_tui.demo.choice", "moat doctor --fix", "moat_tui.demo\n"]),
     ],
 )
 def test_a_target_does_its_steps_in_this_order(target, expected):
