@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from engine.aws import AWS
-from engine.config import parse_grant
+from engine.config import is_isolated, parse_grant
 from engine.config.policies import ASK
 from engine.credentials import CredentialStore, KeySource
 from engine.events import RunInfo
@@ -52,7 +52,7 @@ async def prepare(
         home,
         spec.workspace,
         spec.config,
-        isolated=spec.isolated,
+        isolated=is_isolated(spec.policy),
         anything=request.accept_config,
         accepted=request.accepted,
         person=request.person,

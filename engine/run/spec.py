@@ -86,7 +86,9 @@ class RunSpec(msgspec.Struct, frozen=True):
 
     @property
     def isolated(self) -> bool:
-        """Whether the proxy is the container's only way out."""
+        """Whether the proxy is the container's only way out: by its runtime, or by its policy, which alone
+        says what the proxy lets through.
+        """
         return self.closed or is_isolated(self.policy)
 
     def __repr__(self) -> str:
