@@ -1,7 +1,7 @@
 """agent.yaml (or moat.yaml) of a workspace, read into AgentConfig.
 
 name, agent, version, image      text
-runtime                          docker or bubblewrap
+runtime                          docker, bubblewrap or apple
 command                          a list (run as it is) or one line (run by `sh -c`)
 grants                           list of provider names, scopes, or of {name, methods, paths, …}
 env                              mapping of variable to text or number
@@ -122,9 +122,7 @@ def _read(keys: dict[str, Value], workspace: Path, forbidden: Sequence[Path] | N
 def _runtime(value: Value) -> str:
     text = value.text("docker")
     if text not in _RUNTIMES:
-        raise value.wrong("docker or bubblewrap", remedy=nearest(text, _RUNTIMES[:2]))
-    if text == "apple":
-        raise value.not_yet(f"the runtime {text}")
+        raise value.wrong("docker, bubblewrap or apple", remedy=nearest(text, _RUNTIMES))
     return text
 
 

@@ -105,6 +105,8 @@ async def launch(
                 network = await _not_apart(home, spec, engine, error, say)
                 terms = await engine.terms(network, spec.sandbox, os.getuid(), os.getgid())
         reach = terms.reach
+        if terms.remark:
+            say(terms.remark)
         if listeners is not None:
             listener, transparent = listeners.proxy, listeners.transparent
         else:
@@ -150,8 +152,6 @@ async def launch(
         )
         attachment = await container.attach()
         undo.push_async_callback(attachment.close)
-        if container.left_out:
-            say(f"no decoys where something lies already: ~/{', ~/'.join(container.left_out)}")
         await ready()
         starting = group.create_task(container.start())
         served = _proxy_spec(spec, granted, aws, token, reach)
@@ -161,6 +161,8 @@ async def launch(
             await loading
             await proxy.serve()
         await starting
+        if container.left_out:
+            say(f"no decoys where something lies already: ~/{', ~/'.join(container.left_out)}")
         undo.pop_all()
     return Launched(container, attachment, proxy, terms.sandbox, ssh, listeners)
 

@@ -1,5 +1,5 @@
-"""Runtimes: where agents run. Docker, with gVisor or without, and bubblewrap; the names below are all a run
-needs.
+"""Runtimes: where agents run. Docker, with gVisor or without, Apple containers and bubblewrap; the names
+below are all a run needs.
 
 Each loads when it is opened: aiodocker costs a tenth of a second to import, and most commands start no
 container.
@@ -77,6 +77,10 @@ def open_runtime(name: str, environ: Mapping[str, str]) -> Runtime:
         from engine.runtimes.bubblewrap.runtime import BubblewrapRuntime
 
         return BubblewrapRuntime.connect(environ)
+    if name == "apple":
+        from engine.runtimes.apple.runtime import AppleRuntime
+
+        return AppleRuntime.connect(environ)
     from engine.runtimes.docker.runtime import DockerRuntime
 
     return DockerRuntime.connect(environ)

@@ -12,6 +12,7 @@ from engine.runtimes.spec import EngineInfo, Network, Sandbox
 class Terms(msgspec.Struct, frozen=True):
     """user: the container's "uid:gid". mounts_sockets: whether a mounted unix socket can be connected to.
     makes_listeners: the network is apart, and a container of the run's has to make the sockets in it.
+    remark: what a person should know of how their wish was met; "" mostly.
     """
 
     sandbox: Sandbox
@@ -19,6 +20,7 @@ class Terms(msgspec.Struct, frozen=True):
     user: str
     mounts_sockets: bool
     makes_listeners: bool = False
+    remark: str = ""
 
 
 def engine_terms(engine: EngineInfo, network: Network, requested: bool | None, uid: int, gid: int) -> Terms:

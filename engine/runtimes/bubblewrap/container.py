@@ -18,11 +18,11 @@ from engine.runtimes.bubblewrap.exec import Exec, open_exec
 from engine.runtimes.bubblewrap.link import Answer, Link, close_all
 from engine.runtimes.bubblewrap.processes import agent_of
 from engine.runtimes.bubblewrap.seccomp import agent_filter, kernel_filter
-from engine.runtimes.bubblewrap.streams import Ends, Streams
 from engine.runtimes.bubblewrap.system import System
 from engine.runtimes.bubblewrap.words import build_words, environment_of, home_of
 from engine.runtimes.home_files import own_files
 from engine.runtimes.spec import ContainerSpec, ExecSpec
+from engine.runtimes.streams import Ends, Streams
 
 _DIE = 10.0  # seconds that the kernel may take to end every process of a sandbox
 _LAST_WORDS = 2.0  # seconds until what bubblewrap complained of is given up

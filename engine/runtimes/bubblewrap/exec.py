@@ -12,8 +12,8 @@ from typing import Any
 from engine.errors import ContainerFailed
 from engine.runtimes.bubblewrap.link import Link
 from engine.runtimes.bubblewrap.processes import marked
-from engine.runtimes.bubblewrap.streams import Ends, Streams
 from engine.runtimes.spec import ExecSpec, Stream
+from engine.runtimes.streams import Ends, Streams
 
 
 class Exec:

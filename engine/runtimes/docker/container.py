@@ -11,10 +11,11 @@ from aiodocker.containers import DockerContainer
 from aiodocker.networks import DockerNetwork
 
 from engine.runtimes.docker.attach import Attachment, open_attachment
-from engine.runtimes.docker.body import container_body, refuse_engine_socket, refuse_moved
+from engine.runtimes.docker.body import container_body, refuse_engine_socket
 from engine.runtimes.docker.client import ASK_TIMEOUT, Client
 from engine.runtimes.docker.exec import Exec, open_exec
 from engine.runtimes.docker.files import place_files
+from engine.runtimes.moved import refuse_moved
 from engine.runtimes.spec import ContainerSpec, ExecSpec
 
 ENGINE_SOCKETS = ("/var/run/docker.sock", "/run/containerd/containerd.sock")

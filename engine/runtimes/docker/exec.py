@@ -18,6 +18,7 @@ from aiodocker.execs import Exec as DockerExec
 from engine.errors import RuntimeFailure
 from engine.runtimes.docker.attach import Attachment, open_streams, upgrade_request
 from engine.runtimes.docker.client import Client
+from engine.runtimes.marks import SIGNAL_SCRIPT
 from engine.runtimes.spec import ExecSpec, Stream
 
 _ASK = 10.0  # seconds
@@ -26,14 +27,6 @@ _FIRST_LOOK, _LONGEST_PAUSE = 0.02, 0.5  # seconds between looks at whether the 
 # Docker waits for these keys on a terminal's input. The request is JSON, so they have to be ASCII, and
 # the first one is held back until the next key: ctrl-\ is the one least missed alone.
 _NO_DETACH_KEYS = "ctrl-\\,ctrl-^,ctrl-\\,ctrl-^"
-
-# $1 is the signal, $2 the mark. A process that ended meanwhile is no error.
-_SIGNAL = """
-for place in $(grep -ls -e "$2" /proc/[0-9]*/environ); do
-    place=${place%/environ}
-    kill -s "$1" "${place#/proc/}" 2>/dev/null
-done
-"""
 
 
 class Exec:
@@ -69,7 +62,7 @@ class Exec:
     async def signal(self, name: str) -> None:
         """Send a signal ("INT", "HUP" …) to every process of it. The image must have sh and grep."""
         async with self._client.asking("signal the command", timeout=_ASK):
-            command = ["/bin/sh", "-c", _SIGNAL, "sh", name, self._spec.mark]
+            command = ["/bin/sh", "-c", SIGNAL_SCRIPT, "sh", name, self._spec.mark]
             sender = await self._container.exec(command, stdout=False, stderr=False)
             await sender.start(detach=True)
 

@@ -154,7 +154,7 @@ def test_sandbox_words(workspace: Path, text: str, sandbox: bool) -> None:
             "runtime: dokcer",
             1,
             "runtime",
-            "expected docker or bubblewrap, found 'dokcer'.*Did you mean 'docker'",
+            "expected docker, bubblewrap or apple, found 'dokcer'.*Did you mean 'docker'",
         ),
         ("grants: github", 1, "grants", "expected a list of provider names, found 'github'"),
         ("grants: [github, github]", 1, r"grants\[1\]", "each grant once"),
@@ -211,7 +211,6 @@ def test_errors_name_line_key_expected_and_found(
     [
         ("dependencies: [node@20]", "dependencies"),
         ("ports: {web: 3000}", "ports"),
-        ("runtime: apple", "runtime"),
     ],
 )
 def test_what_comes_later_is_refused_and_never_ignored(workspace: Path, text: str, key: str) -> None:

@@ -1,4 +1,4 @@
-"""The standard streams of a process in the sandbox: three pipes, or one terminal.
+"""The standard streams of a process that Moat itself started: three pipes, or one terminal.
 
 Nothing is read while the caller is busy, so a process that prints faster than it is read waits in its write.
 """
