@@ -55,6 +55,8 @@ class EngineFacts(msgspec.Struct, frozen=True):
     time: str
     runtimes: dict[str, dict[str, Any]]
     desktop: bool = False
+    podman: bool = False
+    rootless: bool = False
 
 
 class Probe(msgspec.Struct, frozen=True):
@@ -69,7 +71,9 @@ async def check_engine(machine: Machine) -> CheckResult:
         fixable = engine_fixable(machine, trouble.problem)
         message = f"{trouble.what}: {trouble.detail}" if trouble.detail else trouble.what
         return _result(CheckState.FAIL, message, trouble.remedy, fixable)
-    return _result(CheckState.OK, f"Docker {facts.version}, API {facts.api}")
+    kind = "Podman" if facts.podman else "rootless Docker" if facts.rootless else "Docker"
+    where = f" at {machine.docker}" if machine.docker_source or not machine.own_daemon else ""
+    return _result(CheckState.OK, f"{kind} {facts.version}, API {facts.api}{where}")
 
 
 _FIXABLE = (EngineProblem.MISSING, EngineProblem.DEAD, EngineProblem.DENIED)
@@ -115,6 +119,8 @@ async def ask_engine(machine: Machine, *, timeout: float = 10) -> EngineFacts:
         time=str(info.get("SystemTime", "")),
         runtimes=info.get("Runtimes") or {},
         desktop=info.get("OperatingSystem") == "Docker Desktop",
+        podman=any("Podman" in str(part.get("Name")) for part in version.get("Components") or ()),
+        rootless=bool(info.get("Rootless")) or "name=rootless" in (info.get("SecurityOptions") or ()),
     )
 
 
@@ -174,12 +180,13 @@ async def run_probe(docker: aiodocker.Docker, image: str, script: str, *, runtim
 async def _knock(machine: Machine, timeout: float) -> None:
     """Connect once, because its errno tells apart what HTTP libraries report as one error."""
     socket, tcp = machine.socket, machine.tcp
-    if socket is None and tcp is None:
+    if machine.docker_problem or (socket is None and tcp is None):
         raise EngineTrouble(  # as the Docker runtime says when a run is to start
             EngineProblem.ELSEWHERE,
-            f"Moat cannot use the Docker engine at {machine.docker_host}",
-            remedy="Unset DOCKER_HOST, or point it at a local socket such as unix:///var/run/docker.sock.",
-            detail="it must be on this machine",
+            f"Moat cannot use the Docker engine at {machine.docker}",
+            remedy=machine.docker_remedy
+            or "Unset DOCKER_HOST, or point it at a local socket such as unix:///var/run/docker.sock.",
+            detail=machine.docker_problem or "it must be on this machine",
         )
     try:
         async with asyncio.timeout(timeout):
@@ -213,7 +220,7 @@ def _unreachable(machine: Machine, detail: str) -> EngineTrouble:
     if not machine.own_daemon:
         return EngineTrouble(
             EngineProblem.ELSEWHERE,
-            f"the Docker engine at {machine.docker_host} cannot be reached",
+            f"the Docker engine at {machine.docker} cannot be reached",
             remedy="Start it (Docker Desktop, for example), or point DOCKER_HOST at one that runs.",
             detail=detail,
         )

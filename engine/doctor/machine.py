@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from engine.runtimes import find_docker
+
 BASE_IMAGE = "debian:bookworm-slim"
 TOOLS_IMAGE = "moat-base:bookworm"
 
@@ -25,7 +27,9 @@ _ADMIN_DIRS = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # not on an ordinary us
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """docker_host is an address as in DOCKER_HOST; uid 0 means that commands run as root without sudo.
+    """docker_host is an address as in DOCKER_HOST, named by docker_source (DOCKER_HOST, or a context; "" for
+    nobody); docker_problem is why Moat cannot use it, "" mostly. uid 0 means that commands run as root
+    without sudo.
 
     dockerd_args: arguments for a daemon started here, for a daemon elsewhere than the standard place.
     own_daemon: the engine at docker_host is this machine's standard one (or one that dockerd_args
@@ -33,6 +37,9 @@ class Machine(msgspec.Struct, frozen=True):
     """
 
     docker_host: str = _DEFAULT_HOST
+    docker_source: str = ""
+    docker_problem: str = ""
+    docker_remedy: str = ""
     daemon_json: Path = Path("/etc/docker/daemon.json")
     dockerd_log: Path = Path("/var/log/dockerd.log")
     dockerd_pid: Path = Path("/var/run/docker.pid")
@@ -50,10 +57,14 @@ class Machine(msgspec.Struct, frozen=True):
 
     @classmethod
     def here(cls, environ: Mapping[str, str] = os.environ) -> Machine:
-        """This machine, with the Docker engine that DOCKER_HOST or the usual sockets name."""
+        """This machine, with the Docker engine that a run would use."""
         path = environ.get("PATH", os.defpath)
+        endpoint = find_docker(environ)
         return cls(
-            docker_host=environ.get("DOCKER_HOST") or _usual_socket(),
+            docker_host=endpoint.address,
+            docker_source=endpoint.source,
+            docker_problem=endpoint.problem,
+            docker_remedy=endpoint.remedy,
             path=os.pathsep.join([path, *(d for d in _ADMIN_DIRS if d not in path.split(os.pathsep))]),
             system=platform.system(),
             uid=os.geteuid(),
@@ -76,6 +87,11 @@ class Machine(msgspec.Struct, frozen=True):
         except ValueError:
             return None
         return (host, port or 2375) if loopback and parts.scheme in ("tcp", "http") else None
+
+    @property
+    def docker(self) -> str:
+        """The engine for a message: its address, and who named it."""
+        return f"{self.docker_host} ({self.docker_source})" if self.docker_source else self.docker_host
 
     @property
     def own_daemon(self) -> bool:
@@ -117,11 +133,3 @@ def _user_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a user id without a name, as in some containers
         return str(os.geteuid())
-
-
-def _usual_socket() -> str:
-    """The standard socket, or Docker Desktop's when only that one exists."""
-    desktop = Path.home() / ".docker" / "run" / "docker.sock"
-    if not Path("/var/run/docker.sock").exists() and desktop.exists():
-        return f"unix://{desktop}"
-    return _DEFAULT_HOST

@@ -33,6 +33,8 @@ from engine.runtimes.spec import (
 from engine.runtimes.terms import Terms, engine_terms
 
 if TYPE_CHECKING:
+    from engine.runtimes.docker.address import Endpoint
+    from engine.runtimes.docker.address import find_endpoint as find_docker
     from engine.runtimes.docker.runtime import DockerRuntime
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "Container",
     "ContainerSpec",
     "DockerRuntime",
+    "Endpoint",
     "EngineInfo",
     "Exec",
     "ExecSpec",
@@ -65,6 +68,7 @@ __all__ = [
     "choose_sandbox",
     "container_user",
     "engine_terms",
+    "find_docker",
     "home_label",
     "open_runtime",
     "proxy_reach",
@@ -91,4 +95,8 @@ def __getattr__(name: str) -> object:
         from engine.runtimes.docker.runtime import DockerRuntime
 
         return DockerRuntime
+    if name in ("Endpoint", "find_docker"):
+        from engine.runtimes.docker import address
+
+        return address.Endpoint if name == "Endpoint" else address.find_endpoint
     raise AttributeError(f"engine.runtimes has no {name!r}")

@@ -109,7 +109,9 @@ class ExecSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EngineInfo(msgspec.Struct, frozen=True):
-    """The engine that answered. `platform` "desktop": its containers live in a virtual machine of its own."""
+    """The engine that answered. `platform` "desktop": its containers live in a virtual machine of its own.
+    podman: it is Podman, which answers as Docker would.
+    """
 
     version: str
     api_version: str
@@ -119,6 +121,7 @@ class EngineInfo(msgspec.Struct, frozen=True):
     runtimes: frozenset[str]
     rootless: bool
     operating_system: str
+    podman: bool = False
 
 
 class Leftover(msgspec.Struct, frozen=True):

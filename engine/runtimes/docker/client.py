@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import ipaddress
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +19,7 @@ import aiodocker
 import aiohttp
 
 from engine.errors import RuntimeFailure, RuntimeUnavailable
+from engine.runtimes.docker.address import Endpoint, find_endpoint, podman_hint
 from engine.runtimes.docker.errors import START_DAEMON, explain
 from engine.runtimes.spec import EngineInfo, Platform
 
@@ -85,27 +84,15 @@ async def open_client(environ: Mapping[str, str]) -> AsyncIterator[Client]:
     Raises RuntimeUnavailable when nobody answers, when the socket may not be opened, or when the engine
     is remote or too old.
     """
-    address = docker_address(environ)
-    connector, base = _connector(address)
+    endpoint = find_endpoint(environ)
+    connector, base = _connector(endpoint)
+    address = endpoint.address
     timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        version = await _ask_version(session, base, address)
+        version = await _ask_version(session, base, endpoint)
         api = agree_on_api(str(version.get("ApiVersion", "")), str(version.get("MinAPIVersion", "")))
         async with aiodocker.Docker(base, connector, session, timeout, api_version=api) as docker:
             yield Client(address, docker, version)
-
-
-def docker_address(environ: Mapping[str, str]) -> str:
-    """DOCKER_HOST, else the first default socket that exists, else the system's own."""
-    named = environ.get("DOCKER_HOST", "").strip()
-    if named:
-        return named
-    places = ["/var/run/docker.sock"]
-    if environ.get("XDG_RUNTIME_DIR"):
-        places.append(f"{environ['XDG_RUNTIME_DIR']}/docker.sock")
-    if environ.get("HOME"):
-        places.append(f"{environ['HOME']}/.docker/run/docker.sock")
-    return "unix://" + next((place for place in places if Path(place).is_socket()), places[0])
 
 
 def agree_on_api(newest: str, oldest: str) -> str:
@@ -132,37 +119,47 @@ def engine_info(version: Mapping[str, Any], info: Mapping[str, Any], api: str, s
         arch=str(version.get("Arch", "")),
         platform=platform,
         runtimes=frozenset(info.get("Runtimes") or {}),
-        rootless=any("rootless" in str(option) for option in info.get("SecurityOptions") or ()),
+        rootless=bool(info.get("Rootless"))
+        or any("rootless" in str(option) for option in info.get("SecurityOptions") or ()),
         operating_system=operating_system,
+        podman=is_podman(version),
     )
 
 
-def _connector(address: str) -> tuple[aiohttp.BaseConnector, str]:
-    parts = urlsplit(address)
-    if parts.scheme == "unix" and parts.path:
+def is_podman(version: Mapping[str, Any]) -> bool:
+    """By `GET /version`: Podman answers in Docker's place."""
+    return any("Podman" in str(part.get("Name")) for part in version.get("Components") or ())
+
+
+def _connector(endpoint: Endpoint) -> tuple[aiohttp.BaseConnector, str]:
+    if endpoint.problem:
+        raise RuntimeUnavailable(
+            f"Moat cannot use the Docker engine at {endpoint}"
+            if endpoint.address
+            else f"Moat cannot use {endpoint.source}",
+            detail=endpoint.problem[:1].upper() + endpoint.problem[1:] + ".",
+            remedy=endpoint.remedy,
+        )
+    parts = urlsplit(endpoint.address)
+    if parts.scheme == "unix":
         return aiohttp.UnixConnector(parts.path), "unix://localhost"
-    if parts.scheme in ("tcp", "http") and _is_loopback(parts.hostname or ""):
-        return aiohttp.TCPConnector(), f"tcp://{parts.netloc}"
-    raise RuntimeUnavailable(
-        f"Moat cannot use the Docker engine at {address}",
-        detail="The engine must be on this machine: agents reach the proxy over the engine's own network.",
-        remedy="Unset DOCKER_HOST, or point it at a local socket such as unix:///var/run/docker.sock.",
-    )
+    return aiohttp.TCPConnector(), f"tcp://{parts.netloc}"
 
 
-async def _ask_version(session: aiohttp.ClientSession, base: str, address: str) -> dict[str, Any]:
+async def _ask_version(session: aiohttp.ClientSession, base: str, endpoint: Endpoint) -> dict[str, Any]:
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT), session.get(f"{base}/version") as response:
             response.raise_for_status()
             answer: dict[str, Any] = await response.json()
             return answer
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-        raise unreachable(address, error) from error
+        raise unreachable(endpoint, error) from error
 
 
-def unreachable(address: str, error: BaseException) -> RuntimeFailure:
+def unreachable(endpoint: Endpoint, error: BaseException) -> RuntimeFailure:
     cause = getattr(error, "os_error", error)
     code = getattr(cause, "errno", None)
+    address = str(endpoint)
     if code in (errno.EACCES, errno.EPERM):
         return RuntimeUnavailable(
             f"you may not use the Docker engine at {address}",
@@ -177,16 +174,16 @@ def unreachable(address: str, error: BaseException) -> RuntimeFailure:
         detail = f"It accepted the connection and said nothing for {CONNECT_TIMEOUT:g} s."
     else:
         detail = reasons.get(code or 0) or (os.strerror(code) if code else str(error) or type(error).__name__)
-    return RuntimeUnavailable(f"no Docker engine answers at {address}", detail=detail, remedy=START_DAEMON)
+    return RuntimeUnavailable(
+        f"no Docker engine answers at {address}", detail=detail, remedy=_start(endpoint, code)
+    )
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _start(endpoint: Endpoint, code: int | None) -> str:
+    """An engine that somebody named is theirs to start."""
+    if endpoint.source:
+        return f"Start it, or let {endpoint.source} name one that runs."
+    return START_DAEMON + (podman_hint() if code == errno.ENOENT else "")
 
 
 def _api(text: str) -> tuple[int, int] | None:

@@ -2,15 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import socket
-from pathlib import Path
 
 import pytest
 
 from engine.errors import RuntimeUnavailable
 from engine.runtimes import DockerRuntime
 from engine.runtimes.docker import client as client_module
-from engine.runtimes.docker.client import agree_on_api, docker_address, engine_info, unreachable
+from engine.runtimes.docker.address import Endpoint
+from engine.runtimes.docker.client import agree_on_api, engine_info, unreachable
 
 
 @pytest.mark.parametrize(
@@ -32,15 +31,6 @@ def test_both_ends_agree_on_a_version(newest, oldest, spoken) -> None:
 def test_an_engine_that_is_too_old_is_told_so(newest) -> None:
     with pytest.raises(RuntimeUnavailable, match="too old"):
         agree_on_api(newest, "1.12")
-
-
-def test_the_address_is_docker_host_then_the_first_socket_there_is(tmp_path) -> None:
-    assert docker_address({"DOCKER_HOST": " unix:///x.sock "}) == "unix:///x.sock"
-    if not Path("/var/run/docker.sock").is_socket():
-        with socket.socket(socket.AF_UNIX) as server:
-            server.bind(str(tmp_path / "docker.sock"))
-            assert docker_address({"XDG_RUNTIME_DIR": str(tmp_path)}) == f"unix://{tmp_path}/docker.sock"
-    assert docker_address({"XDG_RUNTIME_DIR": "/nowhere"}) == "unix:///var/run/docker.sock"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +66,7 @@ def test_a_rootless_engine_is_seen_and_gaps_are_survived() -> None:
     [
         ("ssh://box", "on this machine"),
         ("tcp://10.0.0.1:2375", "on this machine"),
-        ("https://127.0.0.1:2376", "on this machine"),
+        ("https://127.0.0.1:2376", "no TLS"),
         ("nonsense", "on this machine"),
         ("unix:///nowhere/docker.sock", "no such socket"),
         ("tcp://127.0.0.1:1", "Nobody listens"),
@@ -92,7 +82,7 @@ async def test_no_engine_there(address, part) -> None:
 
 
 def test_a_socket_that_is_not_yours_names_the_group() -> None:
-    error = unreachable("unix:///x", PermissionError(errno.EACCES, "Permission denied"))
+    error = unreachable(Endpoint("unix:///x"), PermissionError(errno.EACCES, "Permission denied"))
     assert "group docker" in error.remedy
 
 
