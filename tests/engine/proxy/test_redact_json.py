@@ -18,8 +18,9 @@ DEFINED = re.compile(
 )
 PIECES = st.sampled_from(
     [
-        '"', "'", "\\", "\\\\", ":", ",", " ", "{", "}", "\n", "token", "Access_Token", "api_key", "accessKey",
-        "code", "max_tokens", "x", "sıgnature", "\u017fecret", "\u212aey", "private-key", "cookie", "passwd", "1",
+        '"', "'", "\\", "\\\\", ":", ",", " ", "{", "}", "\n", "token", "Access_Token", "api_key",
+        "accessKey", "code", "max_tokens", "x", "sıgnature", "\u017fecret", "\u212aey", "private-key",
+        "cookie", "passwd", "1",
     ]
 )  # fmt: skip
 
