@@ -19,7 +19,7 @@ DEFINED = re.compile(
 PIECES = st.sampled_from(
     [
         '"', "'", "\\", "\\\\", ":", ",", " ", "{", "}", "\n", "token", "Access_Token", "api_key",
-        "accessKey", "code", "max_tokens", "x", "sıgnature", "\u017fecret", "\u212aey", "private-key",
+        "accessKey", "code", "max_tokens", "x", "s\u0131gnature", "\u017fecret", "\u212aey", "private-key",
         "cookie", "passwd", "1",
     ]
 )  # fmt: skip
