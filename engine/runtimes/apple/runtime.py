@@ -78,8 +78,12 @@ class AppleRuntime:
             return False
         raise explain(doing, code, message)
 
-    async def create_network(self, run_id: str, home_label: str, internal: bool) -> Network:
-        """The run's own. `internal`: this machine is all that its containers reach."""
+    async def create_network(
+        self, run_id: str, home_label: str, internal: bool, *, apart: bool = False
+    ) -> Network:
+        """The run's own. `internal`: this machine is all that its containers reach. `apart` is for engines
+        whose networks can do without an address of this machine's.
+        """
         name = f"moat-{run_id}"
         labels = label_words({RUN_LABEL: run_id, HOME_LABEL: home_label})
         only_host = ["--internal"] if internal else []
