@@ -78,7 +78,7 @@ def verify_bundle(
     another version, or larger than 512 MiB.
     """
     if (quick := quick_bundle(data)) is not None:
-        verdict = _judged(quick, public_key, own_key, finished, progress)
+        verdict = _judged(quick, public_key, own_key, finished, progress, opaque=True)
         if verdict.valid:
             return verdict
     document = read_document(data)
@@ -93,12 +93,14 @@ def _judged(
     own_key: bytes | None,
     finished: bool,
     progress: Progress | None,
+    *,
+    opaque: bool = False,
 ) -> Verdict:
     pin = public_key if public_key is not None else _own(bundle, own_key)
     tree = TreeJudge(bundle.tree, bundle.installation) if bundle.tree is not None else None
     watched = (attestation.seq for attestation in bundle.attestations)
-    chain = ChainChecker(watched, rewrites if tree is None else None)
     leaves = TreeChecker(tree.seed, tree.watch, tree.since) if tree is not None and tree.seed else None
+    chain = ChainChecker(watched, rewrites if tree is None else None, opaque=opaque and leaves is not None)
     feed(chain, leaves, bundle.rows(), bundle.count, Watched(progress))
     return judge(
         Case(

@@ -81,8 +81,8 @@ def _verify(
         return unreadable("the installation's log says that this log had a tree: it was taken away")
     known = installation or (Installation(public_key) if public_key is not None else None)
     tree = TreeJudge(evidence, known, recorded) if evidence is not None else None
-    chain = ChainChecker(watch=(a.seq for a in attestations))
     leaves = TreeChecker(tree.seed, tree.watch, tree.since) if tree is not None and tree.seed else None
+    chain = ChainChecker((a.seq for a in attestations), opaque=leaves is not None)
     rows = connection.execute(
         "SELECT seq, ts, type, prev_hash, data, hash FROM entries NOT INDEXED ORDER BY seq"
     )
