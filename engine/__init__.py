@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from engine.doctor import CheckState as CheckState
     from engine.doctor import fix_machine as fix_machine
     from engine.doctor import run_checks as run_checks
+    from engine.dossier import verified_dossier as verified_dossier
     from engine.dossier import write_dossier as write_dossier
     from engine.errors import ApprovalNeeded as ApprovalNeeded
     from engine.errors import MoatError as MoatError
@@ -134,7 +135,7 @@ _HOMES = {
     "engine.config.secret_reference": ("parse_secret_pair",),
     "engine.credentials": ("check_profile",),
     "engine.doctor": ("CheckResult", "CheckState", "fix_machine", "run_checks"),
-    "engine.dossier": ("write_dossier",),
+    "engine.dossier": ("verified_dossier", "write_dossier"),
     "engine.errors": ("ApprovalNeeded", "MoatError", "RunNotFound", "UsageError"),
     "engine.events": (
         "Approval", "GrantInfo", "GrantState", "GrantUse",

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 from engine.lazy import exports
 
 if TYPE_CHECKING:
+    from engine.dossier.collect import verified_dossier as verified_dossier
     from engine.dossier.collect import write_dossier as write_dossier
 
-_HOMES = {".collect": ("write_dossier",)}
+_HOMES = {".collect": ("verified_dossier", "write_dossier")}
 __all__ = sorted(name for names in _HOMES.values() for name in names)
 __getattr__ = exports(__name__, _HOMES)

@@ -16,7 +16,7 @@ from engine.errors import AuditError, HomeError, MoatError
 from engine.events import RunInfo, timestamp
 from engine.home import Home
 from engine.run.audit_view import audit_counts, audit_page
-from engine.run.library import AUDIT_DB, export_bundle
+from engine.run.library import AUDIT_DB, export_bundle, find_run, verify_run
 from engine.run.tail import LogTail, RequestTail
 from engine.run.workspace_record import bound_hash, read_workspace_record
 
@@ -60,6 +60,11 @@ def write_dossier(
             proof=_proof(home, run, verdict),
         )
     )
+
+
+def verified_dossier(home: Home, run_id: str) -> bytes:
+    """The dossier of a run, its log verified for it, as the bytes of a file. Blocking. Raises RunNotFound."""
+    return write_dossier(home, find_run(home, run_id), verify_run(home, run_id)).encode()
 
 
 def _entries(home: Home, run_id: str) -> Iterator[Entry]:
@@ -113,7 +118,7 @@ def _proof(home: Home, run: RunInfo, verdict: Verdict) -> Proof:
     parts = _parts(bundle)
     return Proof(
         said=tuple(render_verdict(verdict)),
-        well=verdict.valid,
+        well=verdict.exit_code == 0,
         counts=counts,
         bundle=bundle,
         left_out=left_out,

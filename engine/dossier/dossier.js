@@ -180,7 +180,8 @@ const moat = (() => {
 
   // --- JSON that means one thing to every reader ---------------------------------------------------------
 
-  class NotWhole {} // a number that is no integer within reach; no text can be made from it
+  // A number that is no integer within reach; no text can be made from it. about: what it is roughly.
+  class NotWhole { constructor(whole, about) { this.whole = whole; this.about = about; } }
 
   // Objects become Maps, which keep their order. Throws Unreadable: no JSON, a key given twice, too deep.
   function strictJson(text) {
@@ -193,11 +194,11 @@ const moat = (() => {
       try { return JSON.parse(text.slice(begin, ++at)); } catch { return bad(); }
     };
     const value = (depth) => {
-      if (depth > MAX_DEPTH) bad("nested too deeply");
       space();
       const char = text[at];
       if (char === '"') return string();
       if (char === "{" || char === "[") {
+        if (depth >= MAX_DEPTH) bad("nested too deeply");
         const isMap = char === "{", close = isMap ? "}" : "]", found = isMap ? new Map() : [];
         at++;
         space();
@@ -226,7 +227,8 @@ const moat = (() => {
       if (!found) bad();
       at += found[0].length;
       const whole = found[1] === undefined && found[2] === undefined && found[0].length <= 19;
-      return whole && Number.isSafeInteger(Number(found[0])) ? Number(found[0]) + 0 : new NotWhole();
+      const about = Number(found[0]) + 0;
+      return whole && BigInt(found[0]) === BigInt(about) && Math.abs(about) <= 2 ** 53 ? about : new NotWhole(whole, about);
     };
     const found = value(0);
     space();
@@ -481,7 +483,8 @@ const moat = (() => {
   // --- Reading a bundle ----------------------------------------------------------------------------------
 
   const strings = (value) => Array.isArray(value) && value.every((item) => typeof item === "string");
-  const isSeq = (value) => typeof value === "number";
+  const isSeq = (value) => typeof value === "number" || (value instanceof NotWhole && value.whole);
+  const seqOf = (value) => value instanceof NotWhole ? value.about : value;
   function listed(document, name) {
     const found = document.get(name) ?? [];
     read(Array.isArray(found) && found.every((item) => item instanceof Map), name + " is no list of objects");
@@ -490,7 +493,7 @@ const moat = (() => {
   function readBundle(text) {
     const document = strictJson(text);
     read(document instanceof Map && document.get("version") === 1, "another version");
-    read(typeof document.get("last_hash") === "string" && typeof document.get("created_at") === "string",
+    read(typeof document.get("last_hash") === "string" && typeof document.get("created_at") === "string" && document.has("entries"),
       "a part is missing or of another kind");
     const entries = listed(document, "entries");
     for (const entry of entries)
@@ -498,24 +501,28 @@ const moat = (() => {
         && entry.has("data"), "entries: a field is missing or of another kind");
     const found = { lastHash: document.get("last_hash"), entries, attestations: [], malformed: null, tree: false };
     for (const item of listed(document, "attestations")) {
-      const seq = item.get("seq"), digest = item.get("root_hash");
-      read(isSeq(seq) && typeof digest === "string", "attestations: a field is missing or of another kind");
-      const [signature, key] = ["signature", "public_key"].map((name) => base64(String(item.get(name))));
-      if (!signature || !key) found.malformed ||= new Fault(`invalid signature on attestation at seq ${seq}`, seq);
+      const texts = ["root_hash", "timestamp", "signature", "public_key"].map((name) => item.get(name));
+      read(isSeq(item.get("seq")) && strings(texts), "attestations: a field is missing or of another kind");
+      const seq = seqOf(item.get("seq")), digest = texts[0];
+      const [signature, key] = texts.slice(2).map(base64);
+      if (!signature || !key) found.malformed ||= new Fault(`invalid signature on attestation at seq ${seq}`, Math.max(seq, 0));
       else found.attestations.push({ seq, digest, signature, key });
     }
     found.rekor = listed(document, "rekor_proofs").length;
     found.anchors = listed(document, "anchors").length;
     found.tree = TREE_KEYS.some((name) => document.has(name));
     found.missing = TREE_KEYS.filter((name) => !document.has(name));
-    if (!found.tree || found.missing.length) return found;
-    const seed = document.get("tree") instanceof Map ? document.get("tree").get("seed") : null;
+    if (!found.tree) return found;
+    const part = (name, none) => document.has(name) ? document.get(name) : none;
+    const tree = part("tree", new Map([["seed", ""]])), seed = tree instanceof Map ? tree.get("seed") : null;
+    read(typeof seed === "string" && typeof part("origin", "") === "string" && strings(part("keys", []))
+      && strings(part("checkpoints", [])), "a part of the tree is of another kind");
     const site = document.get("installation");
-    read(typeof seed === "string" && typeof document.get("origin") === "string" && strings(document.get("keys"))
-      && strings(document.get("checkpoints")) && site instanceof Map, "a part is missing or of another kind");
-    const events = site.get("events") ?? [];
+    if (!document.has("installation")) return found;
+    read(site instanceof Map, "installation is missing or of another kind");
+    const events = site.has("events") ? site.get("events") : [];
     const key = typeof site.get("key") === "string" ? base64(site.get("key")) : null;
-    read(key && strings(site.get("keys")) && typeof (site.get("checkpoint") ?? "") === "string" && Array.isArray(events)
+    read(key && strings(site.get("keys")) && typeof (site.has("checkpoint") ? site.get("checkpoint") : "") === "string" && Array.isArray(events)
       && events.every((e) => e instanceof Map && typeof e.get("body") === "string" && strings(e.get("proof"))),
       "installation is missing or of another kind");
     return Object.assign(found, {
@@ -529,8 +536,8 @@ const moat = (() => {
 
   // --- The verdict ---------------------------------------------------------------------------------------
 
-  // {verdict, error, at, entries, checkpoints, signed, canSign}. pin: 32 bytes or null. Throws Unreadable.
-  async function verify(text, pin = null, progress = async () => {}) {
+  // pin: 32 bytes or null. finished: the run is known to be over. Throws Unreadable for what is no bundle.
+  async function verify(text, pin = null, finished = false, progress = async () => {}) {
     const bundle = readBundle(text);
     const heads = [];
     let trust = null, events = { size: 0, heads: [], close: "" };
@@ -559,7 +566,8 @@ const moat = (() => {
     const seed = trust ? unhex(bundle.seed) : null;
     const chainFault = await caught(async () => {
       for (const entry of bundle.entries) {
-        const [seq, ts, kind, prev, data] = ["seq", "ts", "type", "prev", "data"].map((name) => entry.get(name));
+        const [ts, kind, prev, data] = ["ts", "type", "prev", "data"].map((name) => entry.get(name));
+        const seq = seqOf(entry.get("seq"));
         if (seq !== count + 1)
           throw new Fault(`sequence gap: expected ${count + 1}, got ${seq}`, seq > 0 ? Math.min(seq, count + 1) : count + 1);
         need(prev === last, `broken chain at seq ${seq}: prev_hash mismatch`, seq);
@@ -652,6 +660,9 @@ const moat = (() => {
     const signed = bundle.tree ? sealed() : Math.max(0, ...bundle.attestations.map((a) => a.seq));
     const closing = heads.length ? heads[heads.length - 1].closed : "";
     const closed = !chain && !faults.length && signed === count && Boolean(closing || !bundle.tree);
+    if (finished && !chain && !faults.length && !closed)
+      short.push(new Fault(bundle.tree ? `the run has ended, but its log has no close record: it ends at seq ${count}`
+        : `last hash mismatch: no attestation covers the last entry, seq ${count}`, count + Number(bundle.tree), "TRUNCATED"));
     const fault = chainFault || changed[0] || chain || short[0] || null;
     const doubt = fault ? "" : doubtOf();
     function doubtOf() {
@@ -705,7 +716,7 @@ if (typeof document !== "undefined") {
         at("result").append(line("This is no public key: 64 hex digits, or base64 of 32 bytes.", "verdict bad"));
         return;
       }
-      const found = await moat.verify(bundle(), pin, async (done, total) => {
+      const found = await moat.verify(bundle(), pin, "finished" in at("bundle").dataset, async (done, total) => {
         at("progress").textContent = `${done} of ${total} entries`;
         await breath();
       });

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from engine.workspace import WorkspaceRecord
 
 _HERE = Path(__file__).parent
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$")
 _LONGEST = 2_000  # characters of one cell or line
 
 type Row = Sequence[object]
@@ -102,7 +104,9 @@ def render(dossier: Dossier) -> str:
         reports=_table(
             ("who", "operation", "decision", "said", "times", "first", "last"), story.reports, _exampled
         ),
-        life=Table(("entry", "time", "what", "why"), tuple(story.life)),
+        life=Table(
+            ("entry", "time", "what", "why"), tuple((seq, _when(ts), *rest) for seq, ts, *rest in story.life)
+        ),
         # Only `<` can end a script element; in JSON it can only stand inside a string.
         bundle=markupsafe.Markup(dossier.proof.bundle.replace("<", "\\u003c")),
         style=markupsafe.Markup(style),
@@ -148,16 +152,20 @@ def _size(count: int) -> str:
     return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
 
 
+def _when(ts: str) -> str:
+    """To the second; what is no time stays as it is."""
+    return f"{ts[:10]} {ts[11:19]}" if _TIME.match(ts) else ts
+
+
 def _counted(key: tuple[str, ...], group: Group) -> Row:
-    return (*key, group.count, group.first, group.last)
+    return (*key, group.count, _when(group.first), _when(group.last))
 
 
 def _exampled(key: tuple[str, ...], group: Group) -> Row:
-    return (*key, group.example, group.count, group.first, group.last)
+    return (*key, group.example, group.count, _when(group.first), _when(group.last))
 
 
-def _table(titles: tuple[str, ...], groups: Groups, row: object) -> Table:
-    make = row if callable(row) else _counted
+def _table(titles: tuple[str, ...], groups: Groups, make: Callable[[tuple[str, ...], Group], Row]) -> Table:
     found = groups.by_count()
     return Table(
         titles, tuple(make(key, group) for key, group in found[:MOST_ROWS]), max(0, len(found) - MOST_ROWS)
@@ -191,6 +199,11 @@ def _given(run: RunInfo, story: Story) -> list[tuple[str, list[str]]]:
     return [(name, values) for name, values in listed if values]
 
 
+def _life(story: Story) -> Table:
+    rows = tuple((seq, _when(ts), action, reason) for seq, ts, action, reason in story.life)
+    return Table(("entry", "time", "what", "why"), rows)
+
+
 def _hosts(story: Story) -> Table:
     found = sorted(story.hosts.items(), key=lambda item: (-item[1].group.count, item[0]))
     rows = tuple(
@@ -203,8 +216,8 @@ def _hosts(story: Story) -> Table:
             host.group.said("status"),
             host.group.said("grant"),
             f"{_size(host.bytes_out)} / {_size(host.bytes_in)}",
-            host.group.first,
-            host.group.last,
+            _when(host.group.first),
+            _when(host.group.last),
         )
         for name, host in found[:MOST_HOSTS]
     )
@@ -227,7 +240,7 @@ def _requests(story: Story) -> Table:
     listed = [*story.first_requests, *story.last_requests]
     rows = tuple(
         (
-            record.ts,
+            _when(record.ts),
             record.method,
             record.url,
             record.decision if record.decision == "denied" else record.status_code or "",
@@ -252,17 +265,11 @@ def _alarms(dossier: Dossier) -> list[str]:
         said.append(f"The run's network was frozen: {dossier.run.frozen}")
     for (what, message), group in dossier.story.alarms.by_count()[:MOST_ROWS]:
         times = (
-            f", {group.count:,} times from {group.first} to {group.last}"
+            f", {group.count:,} times from {_when(group.first)} to {_when(group.last)}"
             if group.count > 1
-            else f", {group.first}"
+            else f", {_when(group.first)}"
         )
         said.append(f"{what}{times}: {message or group.example} (entry {group.seq})")
     if len(dossier.story.alarms) > MOST_ROWS:
         said.append(f"… and {len(dossier.story.alarms) - MOST_ROWS:,} more kinds of alarms")
     return said
-
-
-def of_types(counts: Mapping[str, int]) -> str:
-    return ", ".join(
-        f"{number:,} {name}" for name, number in sorted(counts.items(), key=lambda item: -item[1])
-    )

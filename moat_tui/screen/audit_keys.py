@@ -8,7 +8,8 @@ HELP = """
 # Audit
 Every use of a credential and every refusal, in a chain of hashes. Digits choose a type, `enter` opens an
 entry, `c` goes to the chains of all runs, the missing ones too. Where a chain breaks, a line stands before
-the first entry that does not fit. A proof bundle (`x`) verifies on any machine (`f`).
+the first entry that does not fit. A proof bundle (`x`) verifies on any machine (`f`);
+a dossier (`d`) tells the run's story on one page.
 """
 
 KEYS: list[BindingType] = [
@@ -23,6 +24,7 @@ KEYS: list[BindingType] = [
         tooltip="Verify all runs' chains",
     ),
     Binding("x", "export", "Export", id="log.export", tooltip="Write a proof bundle of this log"),
+    Binding("d", "dossier", "Dossier", id="log.dossier", tooltip="Write this run's story for a browser"),
     Binding("f", "verify_file", "Verify file", id="log.verify-file", tooltip="Verify a proof bundle"),
     Binding("c", "chains", "Chains", id="log.chains", tooltip="To the chains of all runs, and back"),
     Binding("b", "to_break", "Break", id="log.break", tooltip="To where the chain breaks"),

@@ -389,5 +389,11 @@ class AuditScreen(Screen[None]):
         await self._desk.export(run_id, run.name if run is not None else run_id)
 
     @work(group="proof", exclusive=True, exit_on_error=False)
+    async def action_dossier(self) -> None:
+        run_id = self._wanted.run_id
+        run = self._run
+        await self._desk.dossier(run_id, run.name if run is not None else run_id)
+
+    @work(group="proof", exclusive=True, exit_on_error=False)
     async def action_verify_file(self) -> None:
         await self._desk.verify()

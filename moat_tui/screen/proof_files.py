@@ -8,10 +8,13 @@ from pathlib import Path
 
 from moat_tui.screen.named_files import file_name
 
+PROOF = "-proof.json"
+DOSSIER = "-dossier.html"
 
-def default_name(run_name: str) -> str:
-    """A file name for a run's bundle."""
-    return file_name(run_name, "-proof.json")
+
+def default_name(run_name: str, ending: str = PROOF) -> str:
+    """A file name for a run's bundle or dossier."""
+    return file_name(run_name, ending)
 
 
 def write_whole(path: Path, data: bytes, *, replace: bool) -> None:

@@ -1,9 +1,11 @@
-"""What a person can do with proof bundles from the screen: write one, and verify one from a file."""
+"""What a person can do with proofs from the screen: write a bundle or a dossier, and verify a file."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from moat_tui.screen.engine_face import EngineFace
@@ -12,10 +14,42 @@ from moat_tui.screen.models.moments import size
 from moat_tui.screen.models.visible import visible
 from moat_tui.screen.named_files import named_path
 from moat_tui.screen.problems import report
-from moat_tui.screen.proof_files import default_name, write_whole
+from moat_tui.screen.proof_files import DOSSIER, PROOF, default_name, write_whole
 
 if TYPE_CHECKING:
     from textual.app import App
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What can be written of a run, in the words of its dialog; `what` begins a sentence."""
+
+    what: str
+    title: str
+    text: str
+    yes: str
+    ending: str
+    how: str  # to use it
+
+
+_PROOF = _Written(
+    "proof bundle",
+    "Export the proof of",
+    "The log, its signatures and its hashes in one file, which verifies on any machine. "
+    "It holds what the log holds: hosts, paths, and the agent's output.",
+    "Export",
+    PROOF,
+    "Verify it anywhere: moat audit verify FILE",
+)
+_DOSSIER = _Written(
+    "dossier",
+    "Write the dossier of",
+    "The run's story on one page for a browser without a network: what it was given, asked for and was "
+    "refused, what became of the workspace, and the proof. It holds what the logs hold.",
+    "Write",
+    DOSSIER,
+    "Open it in a browser",
+)
 
 
 class ProofsDesk:
@@ -27,21 +61,24 @@ class ProofsDesk:
 
     async def export(self, run_id: str, run_name: str) -> None:
         """Ask where to, and before something is replaced; then write the bundle."""
+        await self._write(_PROOF, run_name, lambda: self._face.export(run_id))
+
+    async def dossier(self, run_id: str, run_name: str) -> None:
+        """The same for the run's dossier."""
+        await self._write(_DOSSIER, run_name, lambda: self._face.dossier(run_id))
+
+    async def _write(
+        self, kind: _Written, run_name: str, make: Callable[[], Coroutine[Any, Any, bytes]]
+    ) -> None:
         from moat_tui.screen.dialogs.confirm import ConfirmDialog
         from moat_tui.screen.dialogs.file_path import FilePathDialog
         from moat_tui.screen.dialogs.progress import GivenUp, with_progress
 
-        given = default_name(run_name)
+        given = default_name(run_name, kind.ending)
         replace = False
         while True:
             given = await self._app.push_screen_wait(
-                FilePathDialog(
-                    f"Export the proof of {visible(run_name)}",
-                    "The log, its signatures and its hashes in one file, which verifies on any machine. "
-                    "It holds what the log holds: hosts, paths, and the agent's output.",
-                    value=given,
-                    yes="Export",
-                )
+                FilePathDialog(f"{kind.title} {visible(run_name)}", kind.text, value=given, yes=kind.yes)
             )
             if not given:
                 return
@@ -54,19 +91,19 @@ class ProofsDesk:
                 if not replace:
                     continue
             try:
-                data = await with_progress(self._app, "Reading the whole log…", self._face.export(run_id))
+                data = await with_progress(self._app, "Reading the whole log…", make())
                 await asyncio.to_thread(write_whole, path, data, replace=replace)
             except FileExistsError:  # it has come meanwhile: ask about it
                 continue
             except GivenUp:
-                self._app.notify("No proof bundle was written.", markup=False)
+                self._app.notify(f"No {kind.what} was written.", markup=False)
                 return
             except Exception as error:
-                report(self._app, "The proof bundle was not written", error)
+                report(self._app, f"The {kind.what} was not written", error)
                 return
             self._app.notify(
-                f"{visible(str(path))}, {size(len(data))}. Verify it anywhere: moat audit verify FILE",
-                title="Proof bundle written",
+                f"{visible(str(path))}, {size(len(data))}. {kind.how}",
+                title=f"{kind.what.capitalize()} written",
                 markup=False,
             )
             return

@@ -43,6 +43,7 @@ READING = frozenset(
         "audit_stamp",
         "checks",
         "describe",
+        "dossier",
         "entries",
         "export",
         "grants",

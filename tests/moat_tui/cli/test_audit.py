@@ -55,6 +55,17 @@ def test_export_to_stdout_is_the_bundle_alone(moat, verdicts, tmp_path, capsys):
     assert not (tmp_path / "-").exists()
 
 
+def test_the_dossier_is_written_beside_the_verdict(moat, verdicts, fake, tmp_path, capsys):
+    fake("write_dossier", lambda home, run, verdict: f"<p>{run.name} {verdict.text}")
+    assert moat("audit", "--html", "dossier.html") == 0
+    assert (tmp_path / "dossier.html").read_text() == "<p>swift-otter [ok]"
+    out, err = capsys.readouterr()
+    assert "[ok]" in out
+    assert "dossier written to dossier.html" in err
+    assert moat("audit", "--html", "-") == 0
+    assert capsys.readouterr().out == "<p>swift-otter [ok]"
+
+
 def test_a_live_runs_log_is_said_to_go_on(moat, verdicts, put_run, capsys):
     put_run(LATER, state=engine.RunState.RUNNING, supervisor_pid=os.getpid())
     assert moat("audit", LATER) == 0

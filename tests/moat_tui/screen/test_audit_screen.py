@@ -210,6 +210,24 @@ async def test_a_bundle_is_exported_privately_and_never_over_another_file(screen
         await sees(pilot, "The file was not verified")
 
 
+async def test_a_dossier_is_written_beside_its_run(screen, home, tmp_path):
+    write_run(home, RUN)
+    write_chain(home, RUN.id, chain())
+    target = tmp_path / "dossier.html"
+    async with screen((80, 24)) as pilot:
+        await open_audit(pilot)
+        await sees(pilot, "✓ INTACT")
+        await pilot.press("d")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, FilePathDialog))
+        given = pilot.app.screen.query_one("#path")
+        assert given.value == "review-dossier.html"
+        given.value = str(target)
+        await pilot.press("enter")
+        await sees(pilot, "Dossier written")
+        assert "<title>Dossier of review</title>" in target.read_text()
+        assert os.stat(target).st_mode & 0o777 == 0o600
+
+
 async def test_a_log_that_goes_away_is_said_and_comes_back(screen, home):
     write_run(home, RUN)
     write_chain(home, RUN.id, chain())
