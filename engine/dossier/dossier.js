@@ -226,7 +226,7 @@ const moat = (() => {
       const found = number.exec(text);
       if (!found) bad();
       at += found[0].length;
-      const whole = found[1] === undefined && found[2] === undefined && found[0].length <= 19;
+      const whole = found[1] === undefined && found[2] === undefined && found[0].replace("-", "").length <= 19;
       const about = Number(found[0]) + 0;
       return whole && BigInt(found[0]) === BigInt(about) && Math.abs(about) <= 2 ** 53 ? about : new NotWhole(whole, about);
     };
