@@ -19,7 +19,7 @@ from engine.errors import ContainerFailed, RuntimeUnavailable
 ASK_TIMEOUT = 30.0  # seconds; each takes milliseconds
 _END = 5.0  # seconds that a keeper may take to see that nobody listens any more
 # Imported and not run as a file, so that it is compiled only once; its folder stands behind the library.
-_BEGIN = "import sys; sys.path.append(sys.argv[2]); import keeper; keeper.main(int(sys.argv[1]))"
+_BEGIN = "import sys; sys.path.append(sys.argv[2]); from keeper.serve import main; main(int(sys.argv[1]))"
 _LONGEST = 64 * 1024  # bytes of a packet
 _MOST_FDS = 250
 _PYTHONS = ("LD_LIBRARY_PATH", "PYTHONHOME")  # without these some Pythons do not start

@@ -1,51 +1,24 @@
-"""The process that stands between the supervisor and one run's sandbox. Standard library only.
-
-Started alone, by `python -I -S`: it must be small, quick to start and of one thread, because the kernel lets
-no other process enter a user namespace. It lives as long as the supervisor's end of its socket; whatever it
-started dies with it.
-
-    supervisor ──{id, op, …} in a memfd, and descriptors──▶ keeper      one packet each
-    supervisor ◀──{id, …} or {id, error} or {id, exited}── keeper      and descriptors
-
-network   make the run's user and network namespace, with nothing in it but loopback
-bind      make sockets in it; they work in any process, and belong to that namespace for ever
-start     bubblewrap, in it; answers with the sandbox's first process
-exec      a command beside the agent, in all of the sandbox's namespaces, under its filters and limits
-"""
+"""The keeper's own loop: one request after the other, and word of those that have ended."""
 
 from __future__ import annotations
 
 import array
 import contextlib
-import ctypes
-import fcntl
 import json
 import os
-import resource
 import select
 import signal
 import socket
-import stat
-import struct
-import termios
 import time
-import warnings  # noqa: F401 - os.execvpe imports it, and in the sandbox there is nothing to import it from
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
+
+from .inside import Dying, enter_sandbox, open_terminal, run_inside
+from .kernel import die_with, filter_calls, keep_secret, limit, own_devices, session
+from .program import Program, opened_program, run_bubblewrap
 
 _CREATE_LIMIT = 20.0  # seconds
 _PAUSE = 0.001  # seconds between two looks at another process's doing, of which the kernel sends no word
 _MOST_FDS = 250  # SCM_MAX_FD is 253
-_NS_GET_USERNS = 0xB701  # ioctl_ns(2)
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 4, 22, 24  # linux/prctl.h
-_PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
-_SECCOMP_MODE_FILTER = 2
-_CAPABILITY_VERSION = 0x20080522  # linux/capability.h
-_MS_NOSUID, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 8, 0x1000, 0x4000, 0x40000  # linux/mount.h
-_DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
-_TIOCSPTLCK, _TIOCGPTN = 0x40045431, 0x80045430  # asm-generic/ioctls.h
-_NOT_FOUND, _NOT_RUN = 127, 126  # a shell's exit codes
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Child:
@@ -275,191 +248,8 @@ class Keeper:
         os.close(descriptor)
 
 
-class Program(NamedTuple):
-    """bubblewrap. file: a descriptor of it; libraries: where it has libraries of its own, "" for nowhere."""
-
-    file: int
-    libraries: str
-
-
 class Trouble(Exception):
     """With words for a person."""
-
-
-class Dying:
-    """What must never return to the keeper's own loop: the body ends by another program, or here."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> NoReturn:
-        if error is not None:
-            complain(str(error))
-        os._exit(_NOT_RUN)
-
-
-def complain(text: str) -> None:
-    with contextlib.suppress(OSError):
-        os.write(2, f"moat: {text}\n".encode())
-
-
-def run_bubblewrap(
-    program: Program, words: list[str], command: list[str], kept: list[int], env: dict[str, str]
-) -> NoReturn:
-    """kept: the descriptors that `words` name; bubblewrap closes each after use."""
-    if program.libraries:
-        theirs = env.get("LD_LIBRARY_PATH")
-        words = [
-            *words,
-            *(
-                ["--unsetenv", "LD_LIBRARY_PATH"]
-                if theirs is None
-                else ["--setenv", "LD_LIBRARY_PATH", theirs]
-            ),
-        ]
-        env = {**env, "LD_LIBRARY_PATH": program.libraries}
-    options = os.memfd_create("options", 0)  # not among the arguments, which everybody's `ps` shows
-    os.write(options, b"".join(os.fsencode(word) + b"\0" for word in words))
-    os.lseek(options, 0, os.SEEK_SET)
-    for descriptor in (options, *kept):
-        os.set_inheritable(descriptor, True)
-    os.execve(program.file, ["bwrap", "--args", str(options), "--", *command], env)
-
-
-def opened_program(path: str) -> int:
-    """bubblewrap, to be run from here. Its file is /proc/1/exe in the sandbox, where root, or whoever owns
-    the file, could open it for writing: where that is us, what runs is a sealed copy.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    if not os.access(path, os.W_OK):
-        return descriptor
-    copy = os.memfd_create("bwrap", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    while os.sendfile(copy, descriptor, None, 1 << 20):
-        pass
-    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-    fcntl.fcntl(copy, fcntl.F_ADD_SEALS, seals)
-    os.close(descriptor)
-    # Opened again for reading: a file that is open for writing cannot be run.
-    descriptor = os.open(f"/proc/self/fd/{copy}", os.O_RDONLY | os.O_CLOEXEC)
-    os.close(copy)
-    return descriptor
-
-
-def own_devices() -> None:
-    """bubblewrap shows the system's device nodes, and root in the sandbox, who owns them, could change their
-    modes for everybody. So it is given nodes that nobody else has.
-    """
-    os.unshare(os.CLONE_NEWNS)
-    mount("", "/", "", _MS_REC | _MS_PRIVATE)
-    mount("tmpfs", "/sys", "tmpfs", _MS_NOSUID | _MS_NOEXEC)  # a place that the sandbox does not see
-    for name in _DEVICES:
-        system, own = f"/dev/{name}", f"/sys/{name}"
-        os.mknod(own, 0o666 | stat.S_IFCHR, os.stat(system).st_rdev)
-        os.chmod(own, 0o666)
-        mount(own, system, "", _MS_BIND)
-
-
-def mount(source: str, target: str, kind: str, flags: int) -> None:
-    checked(_libc.mount(source.encode(), target.encode(), kind.encode(), flags, None))
-
-
-def enter_sandbox(first: int) -> None:
-    """Into every namespace of the sandbox whose first process that is; only the next fork is in all of them.
-
-    Each belongs to one of up to three user namespaces in one another, and only from there it can be entered.
-    """
-    place = f"/proc/{first}/ns"
-    kinds = ("net", "mnt", "ipc", "uts", "cgroup", "pid")
-    last = os.open(f"{place}/user", os.O_RDONLY | os.O_CLOEXEC)
-    namespaces = [os.open(f"{place}/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds]
-    inside = os.stat("/proc/self/ns/user").st_ino
-    for descriptor in namespaces:
-        owner = fcntl.ioctl(descriptor, _NS_GET_USERNS)
-        if (found := os.fstat(owner).st_ino) != inside:
-            os.setns(owner, os.CLONE_NEWUSER)
-            inside = found
-        os.setns(descriptor)
-        os.close(owner)
-    os.setns(last, os.CLONE_NEWUSER)
-
-
-def run_inside(asked: dict[str, Any], files: list[int], terminal: int | None) -> NoReturn:
-    """The command, as a process of the sandbox; this one stays outside and tells how it ends."""
-    pid = os.fork()
-    if pid:
-        for descriptor in {*files, 0, 1, 2}:
-            os.close(descriptor)
-        _, status = os.waitpid(pid, 0)
-        code = os.waitstatus_to_exitcode(status)
-        os._exit(code if code >= 0 else 128 - code)
-    session(terminal)
-    for target, source in enumerate(files):
-        os.dup2(source, target)
-    limit(asked)
-    drop_capabilities()
-    checked(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
-    filter_calls(bytes.fromhex(asked["kernel_filter"]))
-    filter_calls(bytes.fromhex(asked["agent_filter"]))
-    try:
-        os.chdir(asked["directory"])
-        os.closerange(3, 1 << 16)
-        os.execvpe(asked["command"][0], asked["command"], asked["env"])
-    except OSError as error:
-        complain(f"{asked['command'][0]}: {error.strerror}")
-        os._exit(_NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_RUN)
-
-
-def session(terminal: int | None) -> None:
-    """Of its own, so that no key typed at Moat's terminal is a signal here; with `terminal`, in its hands."""
-    os.setsid()
-    if terminal is not None:
-        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
-
-
-def open_terminal(master: int) -> int:
-    fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
-    number = struct.unpack("I", fcntl.ioctl(master, _TIOCGPTN, b"\0\0\0\0"))[0]
-    return os.open(f"/dev/pts/{number}", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-
-
-def limit(asked: dict[str, Any]) -> None:
-    for name, value in asked["limits"].items():
-        kind = getattr(resource, name)
-        hard = resource.getrlimit(kind)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (value, value))
-    if asked["cpus"]:
-        os.sched_setaffinity(0, asked["cpus"])
-
-
-def drop_capabilities() -> None:
-    number = 0
-    while _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) == 0:
-        number += 1
-    _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
-    header = struct.pack("II", _CAPABILITY_VERSION, 0)
-    checked(_libc.capset(header, bytes(24)))
-
-
-def filter_calls(program: bytes) -> None:
-    """As `struct sock_filter`s; for this process and all that come of it, for ever."""
-    checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    held = ctypes.create_string_buffer(program, len(program))
-    described = struct.pack("@HP", len(program) // 8, ctypes.addressof(held))
-    checked(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, described, 0, 0))
-
-
-def checked(result: int) -> None:
-    if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-def die_with(parent: int) -> None:
-    """Of this process, and set anew in every one that changes its rights: the kernel then forgets it."""
-    checked(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def bound(kind: str, address: str, port: int) -> socket.socket:
@@ -512,8 +302,7 @@ def read(path: str) -> bytes:
 
 
 def main(descriptor: int) -> None:
-    # Whoever is in the sandbox must not look into the processes that come to it from here.
-    checked(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
+    keep_secret()
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     if os.geteuid() == 0:
         os.setgroups([])  # anybody else cannot, and takes the groups of their own along
