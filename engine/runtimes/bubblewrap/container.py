@@ -25,6 +25,8 @@ from engine.runtimes.spec import ContainerSpec, ExecSpec
 from engine.runtimes.streams import Ends, Streams
 
 _DIE = 10.0  # seconds that the kernel may take to end every process of a sandbox
+_BEGIN = 10.0  # seconds that bubblewrap may take from the start to the agent's first breath
+_PAUSE = 0.005  # seconds between two looks
 _LAST_WORDS = 2.0  # seconds until what bubblewrap complained of is given up
 _OWN = (
     5  # descriptors in front of those that the words name: three streams, and both ends of what holds it up
@@ -78,6 +80,7 @@ class Container:
 
     async def exec(self, spec: ExecSpec) -> Exec:
         """Start a command beside the agent, as its user, in its directory and with its environment."""
+        await self._agent()  # by then all of the sandbox is there to be entered
         rules = msgspec.to_builtins(self._rules)
         return await open_exec(
             self._link,
@@ -130,12 +133,22 @@ class Container:
         """Send a signal to the agent. One that has ended is fine."""
         if self._life.done():
             return
-        agent = await asyncio.to_thread(agent_of, self._first)
+        agent = await self._agent() if self._release < 0 else None
         with contextlib.suppress(ProcessLookupError):
             if agent is not None:
                 os.kill(agent, signal.Signals[signal_name])
             else:  # it has not begun
                 signal.pidfd_send_signal(self._process, signal.SIGKILL)
+
+    async def _agent(self) -> int | None:
+        """Its process, once bubblewrap has started it; None when it has ended, or never began."""
+        end = asyncio.get_running_loop().time() + _BEGIN
+        while not self._life.done() and asyncio.get_running_loop().time() < end:
+            found = await asyncio.to_thread(agent_of, self._first)
+            if found is not None:
+                return found
+            await asyncio.sleep(_PAUSE)
+        return None
 
     async def remove(self) -> None:
         """End every process of it. One that is gone is fine."""

@@ -274,3 +274,13 @@ async def test_when_the_supervisor_is_gone_in_the_middle_of_a_start_nothing_is_l
     container._release = -1
     await container._gone()
     assert not (lab.workspace / "began").exists()
+
+
+async def test_a_command_asked_for_right_after_the_start_waits_for_the_sandbox(lab):
+    container = await lab.create("sleep", "1000")
+    await container.start()
+    beside = await container.exec(ExecSpec(command=("sh", "-c", "ls /workspace && exit 9"), mark="MARK=0"))
+    assert [data async for _, data in beside] == []
+    assert await beside.wait() == 9
+    await container.kill()
+    assert await container.wait() == 137
