@@ -20,7 +20,7 @@ import aiohttp
 
 from engine.errors import RuntimeFailure, RuntimeUnavailable
 from engine.runtimes.docker.address import Endpoint, find_endpoint, podman_hint
-from engine.runtimes.docker.errors import START_DAEMON, explain
+from engine.runtimes.docker.errors import START_DAEMON, WITHOUT_IT, explain
 from engine.runtimes.spec import EngineInfo, Platform
 
 CONNECT_TIMEOUT = 10.0  # seconds; a busy daemon answers in milliseconds, a stopping one not at all
@@ -182,7 +182,7 @@ def unreachable(endpoint: Endpoint, error: BaseException) -> RuntimeFailure:
 def _start(endpoint: Endpoint, code: int | None) -> str:
     """An engine that somebody named is theirs to start."""
     if endpoint.source:
-        return f"Start it, or let {endpoint.source} name one that runs."
+        return f"Start it, or let {endpoint.source} name one that runs.{WITHOUT_IT}"
     return START_DAEMON + (podman_hint() if code == errno.ENOENT else "")
 
 

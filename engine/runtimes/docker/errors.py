@@ -14,8 +14,9 @@ from engine.errors import ContainerFailed, ImageUnavailable, RuntimeFailure, Run
 from engine.runtimes.sandbox import gvisor_cannot_start, gvisor_missing
 
 BASE_IMAGE = "debian:bookworm-slim"
-START_DAEMON = "Run `moat doctor --fix`: it installs Docker where it is missing and starts its daemon." + (
-    " Or do without it: --runtime bubblewrap." if sys.platform.startswith("linux") else ""
+WITHOUT_IT = " Or do without it: --runtime bubblewrap." if sys.platform.startswith("linux") else ""
+START_DAEMON = (
+    f"Run `moat doctor --fix`: it installs Docker where it is missing and starts its daemon.{WITHOUT_IT}"
 )
 
 # What runc and gVisor pile up in front of the reason itself.
