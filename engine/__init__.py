@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from engine.lazy import exports
 
 if TYPE_CHECKING:
+    from engine.anchors.evidence import parse_pins as parse_pins
     from engine.anchors.head import Anchored as Anchored
     from engine.anchors.service import AnchorState as AnchorState
     from engine.anchors.service import anchor_states as anchor_states
@@ -120,6 +121,7 @@ if TYPE_CHECKING:
     from engine.ssh_agent import SshOffer as SshOffer
 
 _HOMES = {
+    "engine.anchors.evidence": ("parse_pins",),
     "engine.anchors.head": ("Anchored",),
     "engine.anchors.service": (
         "AnchorState", "anchor_states", "open_witness", "push_heads", "submission_key",

@@ -7,4 +7,6 @@ take it back.
                           http_witness asks one
     timestamp, rekor      RFC 3161 authorities, Sigstore's public log
     places                from config.yaml to all of these
+    evidence              anchors in a proof bundle
+    service, background   for the faces and for runs
 """

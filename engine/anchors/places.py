@@ -6,6 +6,7 @@ from pathlib import Path
 
 from engine.anchors.cosignature import COSIGNATURE
 from engine.anchors.directory import DirectoryWitness
+from engine.anchors.evidence import Pins
 from engine.anchors.git import GitWitness
 from engine.anchors.head import Place
 from engine.anchors.http_witness import HttpWitness
@@ -14,7 +15,7 @@ from engine.anchors.rekor import Rekor
 from engine.anchors.timestamp import TimestampAuthority
 from engine.audit.note import ED25519, BadNote, NoteKey
 from engine.audit.signer import Signer
-from engine.config.host import HostAudit, HostWitness
+from engine.config.host import HostAudit, HostWitness, load_host_config
 from engine.errors import ConfigError
 from engine.home import Home
 
@@ -42,6 +43,16 @@ def places_of(home: Home, audit: HostAudit, submitter: Signer | None) -> list[Pl
 def witness_keys(home: Home, audit: HostAudit) -> list[NoteKey]:
     """The keys of all witnesses that cosign. Raises ConfigError."""
     return [_witness_key(home, witness) for witness in audit.witnesses if witness.url]
+
+
+def own_pins(home: Home) -> Pins:
+    """What config.yaml says to trust of anchors. Raises ConfigError, HomeError."""
+    audit = load_host_config(home).audit
+    return Pins(
+        tuple(witness_keys(home, audit)),
+        Path(audit.timestamps.ca) if audit.timestamps is not None else None,
+        _key(home, audit.rekor.key, ED25519, "audit.rekor.key") if audit.rekor is not None else None,
+    )
 
 
 def _witness_key(home: Home, witness: HostWitness) -> NoteKey:

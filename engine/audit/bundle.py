@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -46,18 +46,22 @@ _REKOR_COLUMNS = ("seq", "log_index", "log_id", "tree_size", "root_hash", "hashe
 
 
 def export_bundle(
-    path: Path, *, installation: Installation | None = None, clock: Callable[[], datetime] = utc_now
+    path: Path,
+    *,
+    installation: Installation | None = None,
+    anchors: Sequence[Mapping[str, Any]] = (),
+    clock: Callable[[], datetime] = utc_now,
 ) -> bytes:
     """The log at `path`, live or finished, as a bundle. Blocking; changes nothing.
 
-    installation: what goes under that key; a log with a tree needs it. It is exported as it is: whether it
-    verifies is for the reader of the bundle to find out. Only what a live run has not sealed yet (the last
-    10 seconds, 256 entries at most) is left out, because nothing would vouch for it.
+    installation, anchors: what goes under these keys; a log with a tree needs the first. It is exported as it
+    is: whether it verifies is for the reader of the bundle to find out. Only what a live run has not sealed
+    yet (the last 10 seconds, 256 entries at most) is left out, because nothing would vouch for it.
     Raises AuditError when the log is missing, damaged, or holds what is no entry.
     """
     with explained(path):
         parts = read_log(
-            path, lambda connection, live: _parts(connection, live, installation, timestamp(clock()))
+            path, lambda connection, live: _parts(connection, live, installation, anchors, timestamp(clock()))
         )
     return "".join(parts).encode()
 
@@ -131,7 +135,11 @@ def _own(bundle: Bundle, own_key: bytes | None) -> bytes | None:
 
 
 def _parts(
-    connection: sqlite3.Connection, live: bool, installation: Installation | None, created_at: str
+    connection: sqlite3.Connection,
+    live: bool,
+    installation: Installation | None,
+    anchors: Sequence[Mapping[str, Any]],
+    created_at: str,
 ) -> list[str]:
     tree = read_tree(connection)
     entries = []
@@ -156,12 +164,14 @@ def _parts(
         parts += [',"attestations":', _json(attestations)]
     if proofs := _rekor_proofs(connection):
         parts += [',"rekor_proofs":', _json(proofs)]
-    for name, value in _tree_parts(tree, installation).items():
+    for name, value in _tree_parts(tree, installation, anchors).items():
         parts += [f',"{name}":', _json(value)]
     return [*parts, "}\n"]
 
 
-def _tree_parts(tree: TreeEvidence | None, installation: Installation | None) -> dict[str, Any]:
+def _tree_parts(
+    tree: TreeEvidence | None, installation: Installation | None, anchors: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     if tree is None:
         return {}
     if installation is None:
@@ -172,7 +182,7 @@ def _tree_parts(tree: TreeEvidence | None, installation: Installation | None) ->
         "checkpoints": list(tree.checkpoints),
         "keys": list(tree.certificates),
         "installation": installation_parts(installation),
-        "anchors": [],
+        "anchors": list(anchors),
     }
 
 

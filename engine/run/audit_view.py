@@ -7,11 +7,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from engine.errors import AuditError
 from engine.home import Home
 from engine.run.library import AUDIT_DB, installation_key, installation_of
 
 if TYPE_CHECKING:
+    from engine.anchors.evidence import Pins
     from engine.audit import AuditCounts, AuditPages, Entry, Verdict
 
 BUNDLE_LIMIT = 512 * 1024 * 1024  # bytes; what `verify_bundle` takes
@@ -62,16 +65,30 @@ def verify_bundle(
     public_key: bytes | None = None,
     *,
     finished: bool = False,
+    pins: Pins | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verdict:
     """Verify a proof bundle or a proof of single entries. Blocking.
 
     public_key: the pinned one; without it this installation's own, for what says that it comes from here.
-    finished: the run is known to be over. Raises AuditError for what is neither.
+    finished: the run is known to be over. pins: for its anchors; without them what config.yaml names.
+    Raises AuditError for what is neither.
     """
+    from engine.audit import contradicted
     from engine.audit import verify_bundle as verify
 
-    return verify(data, public_key, own_key=installation_key(home), finished=finished, progress=progress)
+    verdict = verify(data, public_key, own_key=installation_key(home), finished=finished, progress=progress)
+    if not verdict.valid or not verdict.anchor_count:
+        return verdict
+    from engine.anchors.evidence import judge_anchors
+    from engine.anchors.places import own_pins
+
+    findings = judge_anchors(data, own_pins(home) if pins is None else pins)
+    for finding in findings:
+        if finding.contradicts:
+            return contradicted(verdict, "TAMPERED", finding.text)
+    grounds = (*verdict.rests_on[:-1], *(finding.text for finding in findings))
+    return msgspec.structs.replace(verdict, rests_on=grounds)
 
 
 def verify_bundle_file(home: Home, path: Path) -> Verdict:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from engine.errors import HomeError, RunNotFound
 from engine.events import RunInfo
@@ -13,6 +15,7 @@ from engine.run.names import ID_PREFIX, is_run_id
 
 if TYPE_CHECKING:
     from engine.audit import Entry, Installation, Verdict
+    from engine.heads import RecordedRun
 
 AUDIT_DB = "audit.db"
 PUBLIC_KEY = "signing.pub"
@@ -89,7 +92,26 @@ def verify_run(
         return verdict
     if history.fault:
         return contradicted(verdict, "", history.fault)
-    return contradicted(verdict, *recorded_fault(home, run_id, history))
+    verdict = contradicted(verdict, *recorded_fault(home, run_id, history))
+    return _with_anchors(home, verdict, history.runs.get(run_id))
+
+
+def _with_anchors(home: Home, verdict: Verdict, recorded: RecordedRun | None) -> Verdict:
+    """What others hold of the installation's log, among the grounds."""
+    from engine.anchors.kept import read_anchored
+
+    anchors = read_anchored(home) if recorded is not None and verdict.rests_on else []
+    if recorded is None or not anchors:
+        return verdict
+    from engine.anchors.evidence import held
+    from engine.audit import contradicted
+
+    for anchored in anchors:
+        if anchored.conflict:
+            return contradicted(verdict, "", f"{anchored.kind} {anchored.place}: {anchored.problem}")
+    newest = max(recorded.start_seq, recorded.head_seq, recorded.close_seq)
+    grounds = (*verdict.rests_on[:-1], *(held(anchored, newest) for anchored in anchors))
+    return msgspec.structs.replace(verdict, rests_on=grounds)
 
 
 def audit_entries(home: Home, run_id: str, after: int = 0, limit: int = 1000) -> list[Entry]:
@@ -103,7 +125,20 @@ def export_bundle(home: Home, run_id: str) -> bytes:
     """The run's proof bundle: one JSON file that verifies on another machine."""
     from engine.audit import export_bundle as export
 
-    return export(home.check(home.run(run_id) / AUDIT_DB), installation=installation_of(home, run_id))
+    path, installation = home.check(home.run(run_id) / AUDIT_DB), installation_of(home, run_id)
+    return export(path, installation=installation, anchors=_anchors_of(home, installation))
+
+
+def _anchors_of(home: Home, installation: Installation | None) -> list[dict[str, Any]]:
+    """What others said of the head that the bundle quotes, or of those before it."""
+    if installation is None or not installation.checkpoint:
+        return []
+    from engine.anchors.evidence import statements
+    from engine.anchors.service import newest_head
+
+    head = newest_head(home)
+    # A head that was signed since is not the one that the bundle's proofs are of.
+    return statements(home, head if head is not None and head.note == installation.checkpoint else None)
 
 
 def installation_of(home: Home, run_id: str) -> Installation | None:

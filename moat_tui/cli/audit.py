@@ -55,24 +55,42 @@ def show(said: Invocation, run: str, export: str | None, html: str | None, as_js
 @click.argument("file")
 @click.option("--key", metavar="KEY", help="The installation's public key, or a file that holds it.")
 @click.option("--finished", is_flag=True, help="The run is known to be over: an open log is a truncated one.")
+@click.option("--witness", "witnesses", metavar="KEY", multiple=True,
+              help="A witness whose cosignature you trust, by its verifier key; repeatable.")  # fmt: skip
+@click.option("--timestamp-ca", metavar="FILE", default="", help="The CA of timestamps that you trust, PEM.")
+@click.option("--rekor-key", metavar="KEY", default="", help="The verifier key of the Rekor that you trust.")
 @options.as_json
 @click.pass_obj
-def verify(said: Invocation, file: str, key: str | None, finished: bool, as_json: bool) -> int:
+def verify(
+    said: Invocation,
+    file: str,
+    key: str | None,
+    finished: bool,
+    witnesses: tuple[str, ...],
+    timestamp_ca: str,
+    rekor_key: str,
+    as_json: bool,
+) -> int:
     """Verify a file that `moat audit --export` or `moat audit prove` wrote; `-` reads it from stdin.
 
     KEY is the heads/signing.pub of the installation that the run was on, as hex, base64, a verifier key
     line or a file; it must have reached you another way than FILE. Without it, this installation's own key
-    vouches for what comes from here, and nothing for the rest. The exit code is 0 when FILE holds, 1 when it
-    was changed or cut short, 2 when no pinned key vouches for it or it cannot be read.
+    vouches for what comes from here, and nothing for the rest. What others say of the installation's log
+    (anchors) is verified with the keys that you give, or else that your config.yaml names. The exit code is
+    0 when FILE holds, 1 when it was changed or cut short, 2 when no pinned key vouches for it or it cannot
+    be read.
 
     \b
       moat audit verify proof.json
       moat audit verify proof.json --key signing.pub --finished
     """
     pin = engine.read_pin(key) if key else None
+    pins = engine.parse_pins(witnesses, timestamp_ca, rekor_key)
     bar = Bar()
     try:
-        verdict = engine.verify_bundle(said.home, read_proof(file), pin, finished=finished, progress=bar)
+        verdict = engine.verify_bundle(
+            said.home, read_proof(file), pin, finished=finished, pins=pins, progress=bar
+        )
     except engine.MoatError as error:
         raise unreadable(error) from None
     finally:

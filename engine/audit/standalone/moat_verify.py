@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Verify a Moat proof bundle, or a proof of single entries, with nothing but Python's standard library.
 
-    python moat_verify.py proof.json --key KEY [--finished] [--json]
+    python moat_verify.py proof.json --key KEY [--finished] [--witness KEY]... [--json]
 
 KEY is the public key of the installation that the run was on, its heads/signing.pub, and must have reached
 you another way than the file to verify: as hex, as base64, as a verifier key line (NAME+ID+BASE64), or as a
@@ -12,6 +12,8 @@ file that holds one of these. Without it nothing says who made the bundle.
     2  UNANCHORED               consistent in itself, but no pinned key vouches for it; also: not readable
 
 --finished says that you know the run to be over: a log that is not closed is then a truncated one.
+--witness is the verifier key of a witness that you trust: its cosignatures of the installation's log are
+verified too. Other anchors (timestamps, Rekor, what lies in directories and git remotes) are only counted.
 
 This file is written to be read from top to bottom, and for Python 3.9 and later. It is longer than Moat's
 files are wont to be because it must be one; it shares no code with the rest of Moat, which verifies in the
@@ -920,6 +922,42 @@ def key_grounds(trust):
     return ["%s of the run, the first certified at %s by the installation's key %d" % run, line]
 
 
+def cosigned(document, events, witnesses):
+    """What those witnesses said of the installation's log, a line each; a Fault when they saw another one."""
+    lines = []
+    head = Checkpoint(document["installation"]["checkpoint"], "the checkpoint") if events.size else None
+    for anchor in document["anchors"] if head is not None else ():
+        try:
+            body, proof = anchor["body"], [strict_base64(part) for part in anchor["proof"]]
+            seen, note = Checkpoint(body, "an anchor"), parse_note(body)
+        except (Fault, ValueError, KeyError, TypeError, AttributeError):
+            continue
+        for name, which, signature in note[1]:
+            key = witnesses.get((name, which))
+            if key is None or len(signature) != 72:
+                continue
+            time = int.from_bytes(signature[:8], "big")
+            said = "cosignature/v1\ntime %d\n%s" % (time, note[0])
+            if not ed25519_valid(key, said.encode(), signature[8:]):
+                continue
+            small, large = sorted((seen, head), key=lambda each: each.size)
+            same = seen.origin == head.origin
+            if not same or not consistent(small.size, small.root, large.size, large.root, proof):
+                raise Fault("the witness %s cosigned another history of the installation's log" % name)
+            of = (plural(seen.size, "event"), name, time)
+            lines.append("the installation's log of %s, cosigned by %s at %d (seconds since 1970)" % of)
+    return lines
+
+
+def witness_key(text):
+    """((name, key id), key) of a witness's verifier key line; None for anything else."""
+    line = re.fullmatch(r"([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)", text.strip())
+    raw = (hashes([line[3]]) or [b""])[0] if line else b""
+    if len(raw) != 33 or raw[0] != 4 or sha256(line[1].encode() + b"\n" + raw)[:4].hex() != line[2]:
+        raise Unreadable("--witness %s is no verifier key of a witness" % text)
+    return (line[1], bytes.fromhex(line[2])), raw[1:]
+
+
 def later_command(trust, key, by_run, sealed):
     """Of what the run's own keys did not seal: whoever had the installation's key may have made it up."""
     of = " of " + trust.site[key].ts if key > 0 else ""
@@ -1035,8 +1073,8 @@ def read_bundle(document):
     return made
 
 
-def verify(data, pin=None, finished=False):
-    """The verdict on what the file's bytes are. Raises Unreadable."""
+def verify(data, pin=None, finished=False, witnesses=()):
+    """The verdict on what the file's bytes are. Raises Unreadable. witnesses: what witness_key() made."""
     try:
         document = strict_json(data)
     except ValueError as error:
@@ -1044,7 +1082,14 @@ def verify(data, pin=None, finished=False):
     read(isinstance(document, dict), "it is no JSON object")
     if "moat_proof" in document:
         return judge_proof({**read_proof(document), "pin": pin}, finished)
-    return Bundle({**read_bundle(document), "pin": pin}).judge(finished)
+    bundle = Bundle({**read_bundle(document), "pin": pin})
+    found = bundle.judge(finished)
+    if witnesses and bundle.events is not None and found["verdict"] not in ("TAMPERED", "TRUNCATED"):
+        try:
+            found["rests_on"] += cosigned(bundle.document, bundle.events, dict(witnesses))
+        except Fault as fault:
+            found = {**found, **verdict(fault, "", False), "rests_on": []}
+    return found
 
 
 def parse_key(text):
@@ -1077,6 +1122,7 @@ def main(arguments):
     parser.add_argument("file", help="what `moat audit RUN --export` or `moat audit prove` wrote; -: stdin")
     parser.add_argument("--key", help="the installation's public key, or a file that holds it")
     parser.add_argument("--finished", action="store_true", help="the run is known to be over")
+    parser.add_argument("--witness", action="append", default=[], help="a trusted witness's verifier key")
     parser.add_argument("--json", action="store_true", help="print JSON")
     said = parser.parse_args(arguments)
     try:
@@ -1085,7 +1131,7 @@ def main(arguments):
             data = file.read(MAX_FILE + 1)
         if len(data) > MAX_FILE:
             raise Unreadable("the file is larger than any proof bundle")
-        found = verify(data, pin, said.finished)
+        found = verify(data, pin, said.finished, [witness_key(text) for text in said.witness])
     except (Unreadable, OSError) as error:
         sys.stderr.write("moat_verify: %s\n" % printable(str(error)))
         return 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -10,8 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 import engine
+from engine.audit import AuditLog, console
 from engine.credentials import KeySource
-from engine.heads import begin_run
+from engine.heads import RunHeads, begin_run
 
 KEYS_IN_FILE = {"MOAT_KEYRING_BACKEND": "file"}
 
@@ -98,6 +100,53 @@ def test_a_witness_of_ones_own(moat, begun, served, tmp_path, capsys):
     assert moat("witness", "push") == 0
     kept = list((tmp_path / "other" / "witness" / "heads").iterdir())
     assert len(kept) == 1
+
+
+def finish_run(home: engine.Home, run_id: str) -> None:
+    """A run's whole log, with two entries, and its place in the installation's."""
+
+    async def write() -> None:
+        keys, path = KeySource(home), home.run(run_id) / "audit.db"
+        home.ensure_dir(path.parent)
+        heads = RunHeads(home, keys, run_id, lambda text: None)
+        async with await AuditLog.open(home, path, keys=heads.begin(), on_checkpoint=heads.tell) as log:
+            await log.append(console("one"))
+            await log.append(console("two"))
+            await log.close("exited")
+        heads.close()
+
+    asyncio.run(write())
+
+
+def test_a_bundle_carries_what_others_said(moat, begun, served, put_run, tmp_path, capsys):
+    url, key = served
+    (tmp_path / "stick").mkdir()
+    places = f"[{tmp_path / 'stick'}, {{url: '{url}', key: '{key}'}}]"
+    set_up(begun, f"audit: {{witnesses: {places}}}\n")
+    finish_run(begun, "run_bbbbbbbbbbbb")
+    put_run("run_bbbbbbbbbbbb", state=engine.RunState.EXITED)
+    assert moat("witness", "push") == 0
+    assert moat("audit", "--export", str(tmp_path / "proof.json")) == 0
+    said = capsys.readouterr().out
+    assert f"directory {tmp_path / 'stick'}: the first" in said
+    assert "no anchor" not in said
+    assert moat("audit", "verify", str(tmp_path / "proof.json")) == 0  # its own config.yaml names the key
+    assert "cosigned by moat-witness at" in capsys.readouterr().out
+    pin = (begun.heads / "signing.pub").read_text().strip()
+    elsewhere = ("audit", "verify", str(tmp_path / "proof.json"), "--key", pin)
+    set_up(begun, "")
+    assert moat(*elsewhere) == 0
+    assert "its key was not given" in capsys.readouterr().out
+    assert moat(*elsewhere, "--witness", key) == 0
+    assert "cosigned by moat-witness at" in capsys.readouterr().out
+    assert moat(*elsewhere, "--witness", "nonsense") == 2
+    assert "--witness" in capsys.readouterr().err
+    assert moat("audit", "verifier") == 0
+    (tmp_path / "verify.py").write_text(capsys.readouterr().out)
+    alone = [sys.executable, "-I", tmp_path / "verify.py", tmp_path / "proof.json", "--key", pin]
+    done = subprocess.run([*alone, "--witness", key], capture_output=True, text=True, check=True)
+    assert "cosigned by moat-witness at" in done.stdout
+    assert "VERDICT: INTACT" in done.stdout
 
 
 @pytest.mark.parametrize(
