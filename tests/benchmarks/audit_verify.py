@@ -3,7 +3,8 @@
 One log of a million entries, of the types and sizes that an agent's run has (six of ten console lines, the
 others requests and uses of credentials), sealed every 256 entries by the run's own keys and closed. Verified
 with a progress callback, as the command line and the screen do; the bundle is its first part, as large as a
-bundle may be. CPU time of this process and wall time; the gates are on wall time, best of --rounds.
+bundle may be. One thread does it all, so the gates are on this process's CPU time, which is the wall time of
+a machine that has nothing else to do; best of --rounds, wall time beside it.
 """
 
 from __future__ import annotations
@@ -95,13 +96,13 @@ def write(path: Path, entries: int, signer: Signer) -> None:
     connection.close()
 
 
-def best(rounds: int, work: Callable[[], Verdict], entries: int) -> float:
-    """Seconds."""
+def best(rounds: int, work: Callable[[], Verdict], entries: int) -> tuple[float, float]:
+    """Seconds of CPU time, and of wall time."""
     found = []
     for _ in range(rounds):
-        start = time.perf_counter()
+        start = time.process_time(), time.perf_counter()
         verdict = work()
-        found.append(time.perf_counter() - start)
+        found.append((time.process_time() - start[0], time.perf_counter() - start[1]))
         if (verdict.verdict, verdict.entry_count) != ("INTACT", entries):
             raise SystemExit(f"the benchmark's own log does not verify: {verdict.verdict} {verdict.error}")
     return min(found)
@@ -124,31 +125,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
         path, smaller = Path(directory) / "audit.db", Path(directory) / "smaller.db"
         write(path, options.entries, signer)
         write(smaller, options.bundle, signer)
-        log = best(
+        log, wall = best(
             options.rounds, lambda: verify_log(path, public_key=key, progress=progress), options.entries
         )
-        start = time.perf_counter()
+        start = time.process_time()
         data = export_bundle(smaller, installation=Installation(key))
-        export = options.bundle / (time.perf_counter() - start)
-        bundle = best(options.rounds, lambda: verify_bundle(data, key), options.bundle)
+        export = time.process_time() - start
+        bundle, bundle_wall = best(options.rounds, lambda: verify_bundle(data, key), options.bundle)
         printed = json.dumps(json.loads(data), indent=1).encode()
-        indented = best(1, lambda: verify_bundle(printed, key), options.bundle)
-        start = time.perf_counter()
+        indented, _ = best(1, lambda: verify_bundle(printed, key), options.bundle)
+        start = time.process_time()
         moat_verify.verify(data, key)
-        alone = options.bundle / (time.perf_counter() - start)
+        alone = time.process_time() - start
     if not told:
         raise SystemExit("no progress was told")
-    allowed, rate = SECONDS * options.entries / 1e6, options.bundle / bundle
+    allowed = SECONDS * options.entries / 1e6
+
+    def rate(seconds: float) -> str:
+        return f"{options.bundle / seconds:,.0f} entries/s"
+
     table = [
-        (f"verify a log of {options.entries:,} entries", f"{log:.1f} s", f"at most {allowed:.1f} s"),
-        (f"verify a bundle of {options.bundle:,}", f"{rate:,.0f} entries/s", f"at least {RATE:,.0f}"),
-        ("… printed with blanks", f"{options.bundle / indented:,.0f} entries/s", ""),
-        ("… with moat_verify.py", f"{alone:,.0f} entries/s", ""),
-        ("export it", f"{export:,.0f} entries/s", ""),
+        (
+            f"verify a log of {options.entries:,} entries",
+            f"{log:.1f} s",
+            f"at most {allowed:.1f}; wall {wall:.1f} s",
+        ),
+        (
+            f"verify a bundle of {options.bundle:,}",
+            rate(bundle),
+            f"at least {RATE:,.0f}; wall {rate(bundle_wall)}",
+        ),
+        ("… printed with blanks", rate(indented), ""),
+        ("… with moat_verify.py", rate(alone), ""),
+        ("export it", rate(export), ""),
     ]
     for name, value, gate in table:
         sys.stdout.write(f"{name:<40} {value:>20}   {gate}\n")
-    return int(log > allowed or rate < RATE)
+    return int(log > allowed or options.bundle / bundle < RATE)
 
 
 if __name__ == "__main__":
