@@ -36,24 +36,35 @@ class Encoder(Protocol):
     def finish(self) -> bytes: ...
 
 
+class Expansion:
+    """What a body has come to so far. taken: its bytes as they came."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self._given = 0
+
+    def given(self, count: int) -> None:
+        """Raises BadCoding at a bomb."""
+        self._given += count
+        if self._given > _MAX_RATIO * (self.taken + 1024):
+            raise BadCoding(f"the response expands more than {_MAX_RATIO} times")
+
+
 class Bounded:
     """A decoder that stops at a bomb."""
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
-        self._taken = 0
-        self._given = 0
+        self._expansion = Expansion()
 
     @property
     def ended(self) -> bool:
         return self._decoder.ended
 
     def decode(self, data: bytes) -> Iterator[bytes]:
-        self._taken += len(data)
+        self._expansion.taken += len(data)
         for piece in self._decoder.decode(data):
-            self._given += len(piece)
-            if self._given > _MAX_RATIO * (self._taken + 1024):
-                raise BadCoding(f"the response expands more than {_MAX_RATIO} times")
+            self._expansion.given(len(piece))
             yield piece
 
 

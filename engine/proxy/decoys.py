@@ -16,7 +16,7 @@ import base64
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from engine.proxy.codings import READABLE, BadCoding, Bounded, coding
+from engine.proxy.codings import READABLE, BadCoding, Bounded, Expansion, coding
 from engine.proxy.decision import RequestHead
 from engine.proxy.inject import HeaderList
 from engine.proxy.needles import Needles
@@ -93,6 +93,7 @@ class RequestWatch:
         self._held = b""
         self._begin = b""  # of a body whose coding is not known yet
         self._decoders = _decoders(_values(fields, b"content-encoding"))
+        self._expansion = Expansion()
         self._sniffs = not self._decoders
         self._frames: FrameScrubber | None = FrameScrubber(lexicon, self._hits)
 
@@ -164,8 +165,9 @@ class RequestWatch:
         self._read(begin)
 
     def _read(self, data: bytes) -> None:
+        self._expansion.taken += len(data)
         try:
-            for piece in _through(self._decoders, data) if self._decoders else ():
+            for piece in _through(self._decoders, data, self._expansion) if self._decoders else ():
                 self._decoded.feed(piece)
         except BadCoding:
             # it is not what it says: its bytes as they are go on being searched, and nothing waits for more
@@ -187,12 +189,14 @@ def _coding(part: bytes) -> str:
     return part.strip().lower().decode("latin-1")
 
 
-def _through(decoders: list[Bounded], data: bytes) -> Iterator[bytes]:
+def _through(decoders: list[Bounded], data: bytes, expansion: Expansion) -> Iterator[bytes]:
+    """expansion: of all codings together, or a coding within another would multiply what each may do."""
     if not decoders:
         yield data
         return
     for piece in decoders[0].decode(data):
-        yield from _through(decoders[1:], piece)
+        expansion.given(len(piece))
+        yield from _through(decoders[1:], piece, expansion)
 
 
 def _first(data: bytes, lexicon: Lexicon) -> str:

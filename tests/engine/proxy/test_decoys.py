@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import os
+import time
 import urllib.parse
 import zlib
 
@@ -219,3 +220,12 @@ def test_once_another_request_has_sprung_a_decoy_nothing_goes_on() -> None:
 
 def test_no_repr_says_a_value() -> None:
     assert KEY_ID not in repr(Decoy("~/.env", (KEY_ID,)))
+
+
+def test_threat_27_a_bomb_within_a_bomb_does_not_hold_up_the_run() -> None:
+    """Each coding keeps within its own measure; 60 KB of both together would come to 34 GB."""
+    inner = gzip.compress(bytes(64 << 20), 9)
+    bomb = gzip.compress(inner * 512, 9)
+    started = time.process_time()
+    assert sent(bomb, 65_536, [(b"content-encoding", b"gzip, gzip")]) == (bomb, "")
+    assert time.process_time() - started < 10
