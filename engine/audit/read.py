@@ -75,12 +75,16 @@ def read_birth(path: Path) -> Birth:
 
 
 def read_last_checkpoint(path: Path) -> str:
-    """The note of the largest, which is the close record of a closed log; "" when there is none. Blocking.
+    """The note of the largest, which is the close record of a closed log; "" when there is none, as in a
+    version 1 log. Blocking.
 
     Raises AuditError when the log is missing or damaged.
     """
 
     def work(connection: sqlite3.Connection, _live: bool) -> str:
+        tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        if ("checkpoints",) not in tables.fetchall():
+            return ""
         rows = connection.execute("SELECT note FROM checkpoints NOT INDEXED ORDER BY size DESC LIMIT 1")
         return "".join(note for (note,) in rows if isinstance(note, str))
 

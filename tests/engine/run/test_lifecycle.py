@@ -46,7 +46,7 @@ async def test_a_dead_run_is_closed_signed_and_removed(home, engine):
     (await born(home, A)).release()
     engine.containers, engine.networks = {A}, {A}
     (closed,) = await lifecycle.reap(home)
-    assert closed.state is RunState.INTERRUPTED
+    assert (closed.state, closed.error) == (RunState.INTERRUPTED, reaper.INTERRUPTED)
     assert not engine.containers
     assert not engine.networks
     assert read_entries(home.run(A) / "audit.db")[-1].data["action"] == "interrupted"
