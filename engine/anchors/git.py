@@ -72,7 +72,13 @@ class GitWitness:
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
         settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
         environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        environ |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_SSH_COMMAND": "ssh -oBatchMode=yes"}
+        # Nobody is there to be asked, nor on a screen: an empty GIT_ASKPASS keeps SSH_ASKPASS out too.
+        environ |= {
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ASKPASS": "",
+            "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
+            "LC_ALL": "C",
+        }
         try:
             return subprocess.run(
                 ["git", *settings, *words],
@@ -81,6 +87,7 @@ class GitWitness:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
+                errors="replace",
                 timeout=_TIMEOUT,
                 check=False,
             )

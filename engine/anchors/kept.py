@@ -12,6 +12,8 @@ from pathlib import Path
 import msgspec
 
 from engine.anchors.head import Anchored, Place
+from engine.audit.checkpoint import parse_checkpoint
+from engine.audit.note import BadNote, parse_note
 from engine.errors import HomeError
 from engine.home import Home
 
@@ -27,8 +29,11 @@ def read_anchored(home: Home) -> list[Anchored]:
     found = []
     with contextlib.suppress(FileNotFoundError):
         for path in sorted(home.check(anchors_directory(home)).glob(f"*{_SUFFIX}")):
-            with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
-                found.append(msgspec.json.decode(home.read(path), type=Anchored))
+            with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError, BadNote):
+                anchored = msgspec.json.decode(home.read(path), type=Anchored)
+                if anchored.note:
+                    parse_checkpoint(parse_note(anchored.note.encode()).text)
+                found.append(anchored)
     return found
 
 

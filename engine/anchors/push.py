@@ -72,4 +72,7 @@ async def _anchor(home: Home, place: Place, head: Head, before: Anchored) -> Anc
         return msgspec.structs.replace(before, problem=problem, tried_at=now, conflict=True)
     except MoatError as error:
         return msgspec.structs.replace(before, problem=str(error), tried_at=now)
+    except Exception as error:  # whatever one place does, the others get theirs
+        said = f"{place.place}: unexpected: {type(error).__name__}"
+        return msgspec.structs.replace(before, problem=said, tried_at=now)
     return Anchored(place.kind, place.place, head.checkpoint.size, head.note, now, body)

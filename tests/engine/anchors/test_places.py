@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -110,3 +112,97 @@ async def test_one_push_at_a_time(home: Home, tmp_path: Path, grown: Grown):
     with pushing(home) as mine:
         assert mine
         assert await push(home, [DirectoryWitness(tmp_path)], lambda: grown(1)) is None
+
+
+def _linked(mine: Path, file: Path) -> None:
+    (mine / "history").symlink_to(file)
+
+
+def _linked_newest(mine: Path, file: Path) -> None:
+    (mine / "checkpoint").symlink_to(file)
+
+
+def _piped(mine: Path, file: Path) -> None:
+    os.mkfifo(mine / "history")
+
+
+def _piped_newest(mine: Path, file: Path) -> None:
+    os.mkfifo(mine / "checkpoint")
+
+
+def _elsewhere(mine: Path, file: Path) -> None:
+    mine.rmdir()
+    mine.symlink_to(file.parent)
+
+
+@pytest.mark.parametrize("trap", [_linked, _linked_newest, _piped, _piped_newest, _elsewhere])
+async def test_a_directory_that_others_write_to_leads_nowhere(
+    tmp_path: Path, grown: Grown, trap: Callable[[Path, Path], None]
+):
+    place, (shared, own) = DirectoryWitness(tmp_path / "shared"), (tmp_path / "shared", tmp_path / "own")
+    mine = shared / grown(2).checkpoint.origin.rpartition("/")[2]
+    mine.mkdir(parents=True)
+    own.mkdir()
+    (own / "file").write_text("of the user")
+    trap(mine, own / "file")
+    async with asyncio.timeout(10):
+        with pytest.raises(AnchorFailed, match="cannot be written"):
+            await place.anchor(grown(2), before("directory", ""))
+    assert [(path.name, path.read_text()) for path in own.iterdir()] == [("file", "of the user")]
+
+
+async def test_a_git_remote_with_a_link_in_it_leads_nowhere(tmp_path: Path, remote: Path, grown: Grown):
+    (tmp_path / "file").write_text("of the user")
+    git(tmp_path, "clone", "--quiet", str(remote), "theirs")
+    mine = tmp_path / "theirs" / grown(2).checkpoint.origin.rpartition("/")[2]
+    mine.mkdir()
+    _linked(mine, tmp_path / "file")
+    git(tmp_path / "theirs", "add", "--all")
+    git(tmp_path / "theirs", "-c", "user.name=a", "-c", "user.email=b", "commit", "--quiet", "-m", "c")
+    git(tmp_path / "theirs", "push", "--quiet", "origin", f"HEAD:{BRANCH}")
+    with pytest.raises(AnchorFailed, match="cannot be written"):
+        await GitWitness(str(remote), tmp_path / "clone").anchor(grown(2), before("git", ""))
+    assert (tmp_path / "file").read_text() == "of the user"
+
+
+async def test_a_git_that_wants_a_password_asks_nobody(tmp_path: Path, grown: Grown, monkeypatch):
+    asked = tmp_path / "asked"
+    (tmp_path / "ask").write_text(f"#!/bin/sh\ntouch {asked}\necho secret\n")
+    (tmp_path / "ask").chmod(0o700)
+    monkeypatch.setenv("SSH_ASKPASS", str(tmp_path / "ask"))
+
+    async def locked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        wanted = b"HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=x\r\n"
+        writer.write(wanted + b"Content-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(locked, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/heads.git"
+        with pytest.raises(AnchorFailed):
+            await GitWitness(url, tmp_path / "clone").anchor(grown(2), before("git", ""))
+    assert not asked.exists()
+
+
+async def test_what_a_place_said_that_cannot_be_read_any_more_counts_as_nothing(
+    tmp_path: Path, home: Home, grown: Grown
+):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    places = [DirectoryWitness(tmp_path / name) for name in ("one", "two")]
+    await push(home, places, lambda: grown(2))
+    (edited, _) = sorted((home.heads / "anchors").glob("*.json"))
+    edited.write_text(edited.read_text().replace("moat/", "\\n\\nmoat/", 1))
+    assert [done.size for done in await push(home, places, lambda: grown(3)) or ()] == [3, 3]
+
+
+async def test_a_place_that_does_what_nobody_expects_leaves_the_others_alone(
+    tmp_path: Path, home: Home, grown: Grown, monkeypatch
+):
+    class Odd(DirectoryWitness):
+        async def anchor(self, head: Head, before: Anchored) -> str:
+            raise RecursionError
+
+    done = await push(home, [Odd(tmp_path / "odd"), DirectoryWitness(tmp_path)], lambda: grown(2))
+    assert [each.size for each in done or ()] == [0, 2]
