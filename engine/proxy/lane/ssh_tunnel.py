@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from engine.proxy.lane.session import Services
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+_MAX_AHEAD = 64 * 1024  # bytes of a side that may wait for the other; enough to tell whether it is SSH
 
 
 async def serve_ssh(agent: Link, head: Head, server: Destination, services: Services) -> None:
@@ -30,8 +31,10 @@ async def serve_ssh(agent: Link, head: Head, server: Destination, services: Serv
     admission = services.admission
     exchange = Exchange(admission.redactor, "CONNECT", str(server), server.host)
     exchange.sent(head.fields)
+    _hold_back(agent)
     try:
         link, writer = await dial(services.dialer, (server.host, server.port))
+        _hold_back(link)
         try:
             await admission.passed(exchange, SSH)
             agent.write(ESTABLISHED)
@@ -47,7 +50,19 @@ async def serve_ssh(agent: Link, head: Head, server: Destination, services: Serv
         exchange.answer(error.answer)
         agent.write(answer_wire(error.answer, head))
     finally:
+        agent.ignore()
         await services.records.put(exchange)
+
+
+def _hold_back(link: Link) -> None:
+    """Until it is listened to, little of what it says is taken."""
+
+    def came() -> None:
+        if len(link.buffer) > _MAX_AHEAD:
+            link.pause()
+
+    link.changed = came
+    came()
 
 
 @dataclass(slots=True)

@@ -12,6 +12,8 @@ from support.ssh_proxying import BANNER, CLIENT, GIT, SERVERS, granted, parrot
 from engine.config.rules import HostRules, parse_rule
 from engine.proxy import parse_connect_to
 from engine.proxy.destination import Destination
+from engine.proxy.lane import ssh_tunnel
+from engine.proxy.lane.link import Link
 from engine.proxy.policy import Policy, decide_tunnel
 from engine.proxy.rules import Rules
 from engine.proxy.ssh import speaks_ssh
@@ -117,6 +119,32 @@ async def test_who_says_nothing_is_cut_in_time(tmp_path: Path, monkeypatch: pyte
         reader, writer = await proxy.tunnel(f"{GIT}:22", tls=False)
         assert await rest(reader) == BANNER
         assert (await proxy.notes.wait(1))[0].rule == "not-ssh"
+        await closed(writer)
+
+
+async def test_what_comes_before_the_server_is_reached_stays_outside(tmp_path: Path, monkeypatch) -> None:
+    """Or an agent could fill the supervisor's memory while a connection hangs."""
+    paused = asyncio.Event()
+
+    async def late(*place: object) -> object:
+        async with asyncio.timeout(10):
+            await paused.wait()
+        return await dial(*place)  # type: ignore[arg-type]
+
+    def pause(link: Link) -> None:
+        hold(link)
+        paused.set()
+
+    dial, hold = ssh_tunnel.dial, Link.pause
+    monkeypatch.setattr(ssh_tunnel, "dial", late)
+    monkeypatch.setattr(Link, "pause", pause)
+    async with granted(tmp_path) as proxy:
+        reader, writer = await proxy.connect()
+        connect = f"CONNECT {GIT}:22 HTTP/1.1\r\nProxy-Authorization: {proxy_authorization()}\r\n\r\n"
+        body = CLIENT + b"x" * 4_000_000
+        writer.write(connect.encode() + body)
+        assert (await read_answer(reader, method="CONNECT")).status == 200
+        assert await heard(reader, len(BANNER) + len(body)) == BANNER + body
         await closed(writer)
 
 
