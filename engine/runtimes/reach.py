@@ -46,11 +46,6 @@ class Wanted(msgspec.Struct, frozen=True):
 
 def proxy_reach(engine: EngineInfo, network: Network) -> ProxyReach:
     """Raises RuntimeUnavailable where the promise of the policy cannot be kept."""
-    if engine.rootless:
-        raise RuntimeUnavailable(
-            "this Docker engine is rootless: its networks live in a namespace that Moat's proxy cannot join",
-            remedy="Use the system's Docker engine (unset DOCKER_HOST, or point it at /var/run/docker.sock).",
-        )
     if engine.platform == "linux":
         return ProxyReach(PROXY_HOST, network.gateway, {PROXY_HOST: network.gateway}, network.subnet, True)
     if network.internal:

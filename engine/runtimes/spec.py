@@ -123,6 +123,13 @@ class EngineInfo(msgspec.Struct, frozen=True):
     operating_system: str
     podman: bool = False
 
+    @property
+    def sockets_inside(self) -> bool:
+        """Whether only a container can make a socket on one of its networks: the host's end of a rootless
+        engine's is in another namespace, and Podman makes it with the first container.
+        """
+        return self.rootless or self.podman
+
 
 class Leftover(msgspec.Struct, frozen=True):
     """Something of one installation that still exists in the engine. `running` is for containers."""

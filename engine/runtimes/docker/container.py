@@ -15,10 +15,13 @@ from engine.runtimes.docker.body import container_body, refuse_engine_socket
 from engine.runtimes.docker.client import ASK_TIMEOUT, Client
 from engine.runtimes.docker.exec import Exec, open_exec
 from engine.runtimes.docker.files import place_files
+from engine.runtimes.docker.podman import as_docker_would
 from engine.runtimes.moved import refuse_moved
 from engine.runtimes.spec import ContainerSpec, ExecSpec
 
 ENGINE_SOCKETS = ("/var/run/docker.sock", "/run/containerd/containerd.sock")
+REMOVE_TRIES = 10
+REMOVE_PAUSE = 0.1  # seconds
 
 
 class Container:
@@ -108,8 +111,11 @@ async def create_container(client: Client, spec: ContainerSpec) -> Container:
     refuse_moved(spec.binds)
     socket = client.address.removeprefix("unix://")
     refuse_engine_socket(spec.binds, [*ENGINE_SOCKETS, *([socket] if socket.startswith("/") else [])])
+    body = container_body(spec)
+    if (await client.info()).podman:
+        body = as_docker_would(body)
     async with client.asking("create the container", image=spec.image):
-        made = await client.docker.containers.create(container_body(spec), name=spec.name)
+        made = await client.docker.containers.create(body, name=spec.name)
     container = Container(client, made, spec)
     try:
         async with client.asking("put files into the container"):
@@ -122,11 +128,16 @@ async def create_container(client: Client, spec: ContainerSpec) -> Container:
 
 async def remove_container(found: DockerContainer) -> None:
     """A removal that somebody else finished, or is at, is as good as ours."""
-    try:
-        await found.delete(force=True, v=True)
-    except aiodocker.DockerError as error:
-        if error.status != 404 and not (error.status == 409 and "in progress" in error.message):
-            raise
+    for tries_left in reversed(range(REMOVE_TRIES)):
+        try:
+            return await found.delete(force=True, v=True)
+        except aiodocker.DockerError as error:
+            if error.status == 404 or (error.status == 409 and "in progress" in error.message):
+                return
+            # Podman kills nothing that ends by itself in the same moment, and takes that for a failure.
+            if "state improper" not in error.message or not tries_left:
+                raise
+        await asyncio.sleep(REMOVE_PAUSE)
 
 
 async def unless_ended(request: Coroutine[Any, Any, None]) -> None:

@@ -148,6 +148,11 @@ _KNOWN = (
         "Use an image in which it can be a directory.",
     ),
     _Known(
+        r"container-init binary not found",
+        "Podman lacks the small init that a container's first process needs",
+        "Install it (Debian: apt-get install catatonit).",
+    ),
+    _Known(
         r"no such network|network \S+ not found",
         "the run's network is gone: could not {doing}",
         "Start the run again; something removed its network meanwhile.",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import Any
 
@@ -18,6 +19,7 @@ import aiodocker
 from aiodocker.networks import DockerNetwork
 
 from engine.errors import ContainerFailed
+from engine.runtimes.docker import podman
 from engine.runtimes.docker.client import WANTED_API, Client
 from engine.runtimes.docker.subnet import (
     dead_end,
@@ -64,9 +66,18 @@ def interface_name(run_id: str) -> str:
 async def create_network(
     client: Client, run_id: str, home_label: str, internal: bool, *, apart: bool = False
 ) -> Network:
-    """Raises ContainerFailed when no address range is left, or a network of that name exists."""
+    """Raises ContainerFailed when no address range is left, or a network of that name exists.
+
+    Without `apart` it is so all the same where this process could not use the host's address on it.
+    """
+    info = await client.info()
+    apart = apart or info.sockets_inside
     async with client.asking("create the run's network"):
-        if apart or (internal and client.api_number < WANTED_API):
+        if info.podman:
+            made = await _create_podmans(client, run_id, home_label, internal=internal)
+        elif apart and not internal:
+            made = await _create_on_free(client, run_id, home_label)
+        elif apart or (internal and client.api_number < WANTED_API):
             made = await _create_dead_end(client, run_id, home_label, apart=apart)
         else:
             made = await client.docker.networks.create(network_body(run_id, home_label, internal))
@@ -78,13 +89,46 @@ async def create_network(
 
 
 async def _create_dead_end(client: Client, run_id: str, home_label: str, *, apart: bool) -> DockerNetwork:
+    async def make(subnet: ipaddress.IPv4Network) -> DockerNetwork:
+        body = network_body(run_id, home_label, True, dead_end(subnet), apart=apart)
+        return await client.docker.networks.create(body)
+
+    return await _on_a_free_one(client, make)
+
+
+async def _create_on_free(client: Client, run_id: str, home_label: str) -> DockerNetwork:
+    """Only on a subnet that was asked for can a container's address be asked for."""
+
+    async def make(subnet: ipaddress.IPv4Network) -> DockerNetwork:
+        return await client.docker.networks.create(
+            network_body(run_id, home_label, False, {"Subnet": str(subnet)})
+        )
+
+    return await _on_a_free_one(client, make)
+
+
+async def _create_podmans(client: Client, run_id: str, home_label: str, *, internal: bool) -> DockerNetwork:
+    labels = {RUN_LABEL: run_id, HOME_LABEL: home_label}
+
+    async def make(subnet: ipaddress.IPv4Network) -> DockerNetwork:
+        name, bridge = network_name(run_id), interface_name(run_id)
+        made = await podman.create(
+            client.docker, podman.podman_network(name, bridge, subnet, labels, internal=internal)
+        )
+        return DockerNetwork(client.docker, made)  # type: ignore[no-untyped-call]
+
+    return await _on_a_free_one(client, make)
+
+
+async def _on_a_free_one(
+    client: Client, make: Callable[[ipaddress.IPv4Network], Awaitable[DockerNetwork]]
+) -> DockerNetwork:
     taken = host_routes() + engine_subnets(await client.docker.networks.list())
     for subnet in islice(free_subnets(taken), _TRIES):
-        body = network_body(run_id, home_label, True, dead_end(subnet), apart=apart)
         try:
-            return await client.docker.networks.create(body)
+            return await make(subnet)
         except aiodocker.DockerError as error:
-            if "overlap" not in error.message:
+            if "overlap" not in error.message and "is already used" not in error.message:
                 raise
     raise aiodocker.DockerError(403, "could not find a non-overlapping IPv4 address pool for the network")
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+from engine.errors import RuntimeUnavailable
 from engine.runtimes.docker import image, network, reap
 from engine.runtimes.docker.client import Client, open_client
 from engine.runtimes.docker.container import Container, create_container
@@ -59,7 +60,14 @@ class DockerRuntime:
         return engine_terms(await self.info(), network, requested, uid, gid)
 
     async def bind(self, network: Network, wanted: Sequence[Wanted]) -> list[socket.socket]:
-        return bind_here(proxy_reach(await self.info(), network).bind, wanted)
+        info = await self.info()
+        if info.sockets_inside:
+            raise RuntimeUnavailable(
+                "the proxy's sockets could not be made on the run's network",
+                detail="With Podman or a rootless engine only a container of Moat's base image makes them.",
+                remedy="Run `moat doctor --fix`, which makes that image, or use the system's Docker engine.",
+            )
+        return bind_here(proxy_reach(info, network).bind, wanted)
 
     async def remove_network(self, name: str) -> None:
         """By name or id, once no container is on it; one that is gone is fine."""
