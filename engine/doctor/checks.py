@@ -7,6 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
+from engine.doctor.apple import check_apple
 from engine.doctor.base_image import check_image
 from engine.doctor.bubblewrap import check_bubblewrap
 from engine.doctor.docker_engine import check_engine
@@ -36,6 +37,7 @@ CHECKS = {
     "gvisor": ("gVisor", 60.0),
     "image": ("Base image", 60.0),
     "bubblewrap": ("bubblewrap", 15.0),
+    "apple": ("Apple containers", 40.0),
     "keychain": ("Keychain", 15.0),
     "clock": ("Clock", 15.0),
     "ca": ("Certificate authority", 10.0),
@@ -80,6 +82,7 @@ def _bind(
         "gvisor": lambda: check_gvisor(machine),
         "image": lambda: check_image(machine),
         "bubblewrap": check_bubblewrap,
+        "apple": check_apple,
         "keychain": lambda: in_thread(lambda: check_key(locate)),
         "clock": lambda: check_clock(machine, home),
         "ca": lambda: in_thread(lambda: check_ca(home, datetime.now(UTC))),

@@ -59,7 +59,9 @@ class _RunCommand(click.Command):
 @click.option(
     "--image", default="", metavar="IMAGE", help="Container image.  [default: debian:bookworm-slim]"
 )
-@click.option("--runtime", default="", metavar="RUNTIME", help="docker or bubblewrap.  [env: MOAT_RUNTIME]")
+@click.option(
+    "--runtime", default="", metavar="RUNTIME", help="docker, bubblewrap or apple.  [env: MOAT_RUNTIME]"
+)
 @click.option("--rootfs", default="", metavar="DIR",
               help="With bubblewrap: use the programs of the tree DIR, not this machine's.")  # fmt: skip
 @click.option(

@@ -99,6 +99,9 @@ class Program:
                 else "apiserver is not running and not registered with launchd"
             )
             return 0 if running else 1
+        if words == ["--version"]:
+            say(f"container CLI version {self.config['release']} (build: release, commit: ee848e3)")
+            return 0
         if words[-1] == "--help":
             say(
                 "OPTIONS:\n  -e, --env <env>\n  --no-dns\n  --internal"

@@ -23,6 +23,7 @@ RUNTIMES = (
     (AS_CONFIGURED, "as agent.yaml says"),
     ("docker", "docker"),
     ("bubblewrap", "bubblewrap"),
+    ("apple", "Apple containers"),
 )
 SANDBOXES = (
     (AS_CONFIGURED, "as agent.yaml says"),
