@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import os
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ from engine.events import ControlReply, ControlRequest, RunInfo, RunState, times
 from engine.heads import RunHeads
 from engine.home import Home
 from engine.run.approvals import FIRST_LEASE, ApprovalDesk
+from engine.run.beginning import first_info, given, kept_by
 from engine.run.carry import Carrier
 from engine.run.control import send_reply, serve_control
 from engine.run.freezing import Freezing
@@ -84,7 +84,7 @@ class Supervisor:
         self._unwritten_said = False
         self._sessions: Sessions | None = None
         self._approvals = ApprovalDesk(home, spec.id, spec.approval_timeout)
-        self.info = _first_info(spec, granted)
+        self.info = first_info(spec, granted)
 
     def request_stop(self, *, kill: bool = False) -> None:
         """Ask the agent to end: TERM, then KILL after a grace; with `kill` at once."""
@@ -135,7 +135,7 @@ class Supervisor:
                 self._home, self._spec.id, log, self._granted.hidden, self._notice, self._spec.profile
             )
             try:
-                await log.append(policy("run", "start", "allow", message=_given(self._spec)))
+                await log.append(policy("run", "start", "allow", message=given(self._spec)))
                 for name, reference in self._granted.secrets.references.items():
                     await log.append(secret(name, reference.backend))  # before any of them can leave
                 taking = functools.partial(take_report, log, lambda text: records.masker.mask(text))
@@ -181,7 +181,7 @@ class Supervisor:
             if launched is None:
                 return await self._stopped_early(records)
             made.push_async_callback(launched.close)
-            await log.append(container("started", reason=_kept_by(self._spec, launched)))
+            await log.append(container("started", reason=kept_by(self._spec, launched)))
             self._become(
                 state=RunState.RUNNING,
                 started_at=timestamp(),
@@ -361,67 +361,6 @@ def _post(loop: asyncio.AbstractEventLoop, notice: Callable[[str], None], said: 
     """From another thread, one that may outlive the loop."""
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(notice, said)
-
-
-def _first_info(spec: RunSpec, granted: Granted) -> RunInfo:
-    return RunInfo(
-        id=spec.id,
-        name=spec.name,
-        created_at=timestamp(),
-        agent=spec.agent,
-        workspace=str(spec.workspace),
-        command=spec.command,
-        image=spec.image,
-        runtime=spec.runtime,
-        policy=spec.policy,
-        grants=spec.grants,
-        profile=spec.profile,
-        interactive=spec.interactive,
-        keep=spec.keep,
-        supervisor_pid=os.getpid(),
-        env=tuple(spec.request.env),
-        secrets=spec.request.secrets,
-        mounts=spec.request.mounts,
-        allow_hosts=spec.request.allow_hosts,
-        without_grants=spec.request.without_grants,
-        connect_to=spec.request.connect_to,
-        upstream_ca=spec.request.upstream_ca,
-        decoys=spec.decoys,
-        rootfs=str(spec.rootfs or ""),
-    )
-
-
-def _kept_by(spec: RunSpec, launched: Launched) -> str:
-    parts = [f"image {spec.image}"] if spec.image else []
-    parts += [f"sandbox {launched.sandbox}"] if launched.sandbox else []
-    parts += [f"runtime {spec.runtime}"]
-    parts += [f"rootfs {spec.rootfs}"] if spec.rootfs else []
-    return ", ".join(parts)
-
-
-def _given(spec: RunSpec) -> str:
-    """What the run was given, for the first entry of its log. Names only."""
-    parts = [f"policy {spec.policy}"]
-    if spec.grants:
-        parts.append("grants " + ", ".join(spec.grants))
-    if spec.allow:
-        parts.append("hosts " + ", ".join(spec.allow))
-    parts += [f"rule {rule} (config.yaml)" for rule in spec.own_rules]
-    parts += [f"rule {rule}" for rule in spec.rules]
-    parts += [f"connect {rule.describe()}" for rule in spec.connect_to]
-    if spec.transparent is not None:
-        parts.append(f"transparent {str(spec.transparent).lower()}")
-    if spec.upstream_proxy is not None:
-        parts.append(f"upstream proxy {spec.upstream_proxy}")
-    if spec.passthrough:
-        parts.append("passthrough " + ", ".join(spec.passthrough))
-    if spec.decoys:
-        parts.append("decoys")
-    if not spec.workspace_record:
-        parts.append("no record of the workspace")
-    if spec.private:
-        parts.append("private " + ", ".join(map(str, spec.private)))
-    return "; ".join(parts)
 
 
 def _first_moat_error(error: BaseException) -> MoatError | None:
