@@ -49,6 +49,15 @@ def gvisor_missing(detail: str = "") -> SandboxUnavailable:
     )
 
 
+def gvisor_not_with_podman() -> SandboxUnavailable:
+    """Podman 4.3 takes a wish for another runtime by Docker's API, and starts its own without a word."""
+    return SandboxUnavailable(
+        "gVisor is required on Linux and cannot be had with Podman",
+        detail="Its Docker-compatible API starts every container with Podman's own runtime.",
+        remedy="Use Docker (unset DOCKER_HOST), or pass --no-sandbox for that runtime's weaker isolation.",
+    )
+
+
 def gvisor_cannot_start(detail: str) -> SandboxUnavailable:
     """gVisor is there and this kernel or its configuration keeps it from starting a container."""
     return SandboxUnavailable(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from engine.runtimes.reach import ProxyReach, container_user, proxy_reach
-from engine.runtimes.sandbox import choose_sandbox
+from engine.runtimes.sandbox import choose_sandbox, gvisor_not_with_podman
 from engine.runtimes.spec import EngineInfo, Network, Sandbox
 
 
@@ -28,6 +28,8 @@ def engine_terms(engine: EngineInfo, network: Network, requested: bool | None, u
 
     Under gVisor and in virtual machines a mounted socket cannot be connected to.
     """
+    if engine.podman and requested is not False:
+        raise gvisor_not_with_podman()
     sandbox = choose_sandbox(requested, engine.platform, engine.runtimes)
     return Terms(
         sandbox=sandbox,

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 import aiodocker
 import pytest
 
-from engine.errors import ContainerFailed
+from engine.errors import ContainerFailed, SandboxUnavailable
 from engine.runtimes import ContainerSpec, EngineInfo, Network, engine_terms
 from engine.runtimes.docker.body import container_body
 from engine.runtimes.docker.client import engine_info
@@ -45,6 +45,13 @@ def test_a_container_makes_the_sockets_under_podman_and_rootless() -> None:
         assert terms.makes_listeners
         assert terms.reach.bind == "10.0.0.253"
         assert terms.user == user
+
+
+@pytest.mark.parametrize("requested", [None, True])
+def test_gvisor_is_refused_where_it_would_be_ignored(requested) -> None:
+    with pytest.raises(SandboxUnavailable, match="cannot be had with Podman") as caught:
+        engine_terms(info(), NETWORK, requested, 501, 20)
+    assert "--no-sandbox" in caught.value.remedy
 
 
 def test_its_networks_have_no_resolver() -> None:
