@@ -68,7 +68,7 @@ async def open_listeners(
 
     Raises RuntimeFailure or OSError; the caller removes the container by the run's label.
     """
-    transparent = spec.transparent is not False
+    transparent = spec.isolated if spec.transparent is None else spec.transparent
     wanted = ("tcp:0", *(("tcp:0",) if agent else ()), *(_TRANSPARENT if transparent else ()))
     directory = home.ensure_dir(home.run(spec.id) / "listeners")
     with contextlib.ExitStack() as made:
