@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -17,10 +18,11 @@ async def find_leftovers(home: Home) -> list[str]:
     """Whatever carries this installation's label, without live runs' and what was kept on purpose."""
     from engine.run.library import list_runs
     from engine.run.metadata import supervisor_alive
-    from engine.runtimes import DockerRuntime, home_label
+    from engine.runtimes import HostFacts, home_label, open_runtime
 
-    async with DockerRuntime.connect(os.environ) as docker:
-        found = await docker.leftovers(home_label(home.root))
+    host = await asyncio.to_thread(HostFacts.read)
+    async with open_runtime("apple" if host.apple_ready else "docker", os.environ) as engine:
+        found = await engine.leftovers(home_label(home.root))
     # Looked at after the engine, because a run takes its lock before it asks the engine for anything.
     kept = {run.id for run in list_runs(home) if run.keep}
     return [

@@ -171,7 +171,7 @@ async def clean(home: Home) -> list[str]:
     Returns one line for each thing done. Run directories, and so logs and proof, stay.
     """
     from engine.run.library import list_runs
-    from engine.runtimes import ABILITIES, home_label
+    from engine.runtimes import ABILITIES, choose_runtime, home_label
 
     done = [f"closed run {run.name} ({run.id}), which was interrupted" for run in await reap(home)]
     used = {run.runtime for run in list_runs(home)}
@@ -185,9 +185,9 @@ async def clean(home: Home) -> list[str]:
                         gone = await engine.remove_run(run_id)
                         done += [f"removed {left.kind} {left.name}" for left in gone]
         except RuntimeUnavailable:
-            if runtime in used or not used:
+            # One that no run here ever used is no reason to fail, unless it is the one that a run would use.
+            if runtime in used or (not used and runtime == choose_runtime("", "", "")):
                 raise
-            # only runs of others: no reason to have this one
     return done
 
 

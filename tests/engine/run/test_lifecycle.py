@@ -156,6 +156,26 @@ async def test_clean_leaves_what_carries_a_label_it_cannot_understand(home, engi
     assert engine.containers == {"../x"}
 
 
+async def test_clean_asks_nobody_for_runtimes_that_are_not_here(home, engine, monkeypatch):
+    """Where no run has been yet, only the runtime that one would use has to be there."""
+    opened = lifecycle._opened
+
+    def only_dockers(runtime):
+        if runtime == "docker":
+            return opened(runtime)
+        raise RuntimeUnavailable(f"there is no {runtime}")
+
+    monkeypatch.setattr(lifecycle, "_opened", only_dockers)
+    assert await lifecycle.clean(home) == []
+
+    def nobodys(runtime):
+        raise RuntimeUnavailable(f"there is no {runtime}")
+
+    monkeypatch.setattr(lifecycle, "_opened", nobodys)
+    with pytest.raises(RuntimeUnavailable, match="there is no docker"):
+        await lifecycle.clean(home)
+
+
 async def test_clean_removes_kept_containers_of_ended_runs(home, engine):
     (await born(home, A, state=RunState.EXITED, keep=True)).release()
     engine.containers = {A}

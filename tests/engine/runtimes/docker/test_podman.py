@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
+import contextlib
+from ipaddress import IPv4Address, IPv4Network
 
 import aiodocker
 import pytest
+from aiodocker.networks import DockerNetwork
 
 from engine.errors import ContainerFailed, SandboxUnavailable
 from engine.runtimes import ContainerSpec, EngineInfo, Network, engine_terms
@@ -13,6 +15,7 @@ from engine.runtimes.docker.body import container_body
 from engine.runtimes.docker.client import engine_info
 from engine.runtimes.docker.container import remove_container
 from engine.runtimes.docker.errors import explain
+from engine.runtimes.docker.network import create_network
 from engine.runtimes.docker.podman import as_docker_would, podman_network
 
 VERSION = {
@@ -93,3 +96,50 @@ async def test_a_container_that_ends_while_it_is_removed_is_removed() -> None:
     assert ending.times == 0
     with pytest.raises(aiodocker.DockerError):
         await remove_container(Ending("disk on fire", 1))
+
+
+class Engine:
+    """Stands in for a Client: keeps the bodies of networks it is asked to make."""
+
+    api_number = (1, 41)
+
+    def __init__(self, facts: EngineInfo) -> None:
+        self.facts = facts
+        self.docker = self.networks = self
+        self.bodies: list[dict[str, object]] = []
+        self.subnet = ""
+
+    async def info(self) -> EngineInfo:
+        return self.facts
+
+    def asking(self, doing: str) -> contextlib.AbstractAsyncContextManager[None]:
+        return contextlib.nullcontext()
+
+    async def list(self) -> list[dict[str, object]]:
+        return []
+
+    async def create(self, body):
+        self.bodies.append(body)
+        self.subnet = body["IPAM"]["Config"][0]["Subnet"]
+        return DockerNetwork(self, "id")
+
+    async def _query_json(self, path, method="GET", *, data=None, versioned_api=True):
+        if method == "POST":
+            assert path == "v4.0.0/libpod/networks/create"
+            self.bodies.append(data)
+            self.subnet = data["subnets"][0]["subnet"]
+            return {"name": data["name"]}
+        return {"IPAM": {"Config": [{"Subnet": self.subnet, "Gateway": "<nil>"}]}}
+
+
+@pytest.mark.parametrize("internal", [True, False])
+async def test_the_place_of_the_host_is_free_where_only_a_container_can_listen(internal) -> None:
+    rootless_docker = engine_info({}, {"SecurityOptions": ["name=rootless"]}, "v1.41", "linux")
+    for facts in (info(), info(Rootless=True), rootless_docker):
+        engine = Engine(facts)
+        network = await create_network(engine, "run_1", "home", internal, apart=internal)
+        assert network.apart
+        assert network.internal is internal
+        assert IPv4Address(network.gateway) == IPv4Network(engine.subnet).broadcast_address - 2
+        (body,) = engine.bodies
+        assert body.get("internal", body.get("Internal")) is internal
