@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
@@ -12,6 +13,7 @@ from engine.anchors.witness import MAX_REQUEST
 from engine.anchors.witness_state import WitnessState
 from engine.errors import MoatError
 
+_BODY_TIMEOUT = 10.0  # seconds; a request is a few KiB
 _AT_ONCE = 64  # requests that wait for the disk; more are told to come again
 
 
@@ -26,11 +28,18 @@ async def serve_witness(
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def add_checkpoint(request: web.Request) -> web.Response:
+        try:
+            async with asyncio.timeout(_BODY_TIMEOUT):
+                data = await request.read()
+        except TimeoutError:
+            return web.Response(status=408, text="the request did not come in time\n")
+        except (OSError, web.RequestPayloadError):
+            return web.Response(status=400, text="the request did not come whole\n")
         if places.locked():
             return web.Response(status=503, text="too many requests at once\n")
         async with places:
             try:
-                answer = await asyncio.to_thread(state.answer, await request.read())
+                answer = await asyncio.to_thread(state.answer, data)
             except MoatError as error:
                 say(str(error))
                 return web.Response(status=500, text="the witness cannot write its record\n")
@@ -44,7 +53,10 @@ async def serve_witness(
 
     app = web.Application(client_max_size=MAX_REQUEST + 1)
     app.router.add_post("/add-checkpoint", add_checkpoint)
-    runner = web.AppRunner(app, access_log=None)
+    # Whatever a stranger sends is answered, and no traceback of the person's terminal.
+    silent = logging.Logger("witness")
+    silent.addHandler(logging.NullHandler())
+    runner = web.AppRunner(app, access_log=None, logger=silent)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)

@@ -156,3 +156,29 @@ async def test_a_witness_that_is_not_there_or_is_another_one(tmp_path: Path, gro
         strange = Head(head.checkpoint, head.note.replace(ORIGIN, "moat/unknown"), head.leaves)
         with pytest.raises(AnchorFailed, match="404"):
             await HttpWitness(url, KEY, SUBMITTER).anchor(strange, Anchored("witness", ""))
+
+
+async def test_strangers_keep_nobody_out_and_write_nothing_on_the_terminal(
+    tmp_path: Path, grown: Grown, capfd: pytest.CaptureFixture[str]
+):
+    begin = b"POST /add-checkpoint HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+    async with (
+        asyncio.timeout(20),
+        serve_witness(state(tmp_path), "127.0.0.1", 0, lambda text: None) as url,
+    ):
+        port = int(url.rpartition(":")[2])
+        idle = []
+        for _ in range(70):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(begin + b"Expect: 100-continue\r\n\r\no")
+            await reader.readuntil(b"\r\n\r\n")  # it is being served, and waits for the rest
+            idle.append(writer)
+        await HttpWitness(url, KEY, SUBMITTER).anchor(grown(1), Anchored("witness", ""))
+        for writer in idle:
+            writer.transport.abort()
+        for stranger in (begin + b"Content-Encoding: gzip\r\n\r\nabc", b"\x16\x03\x01\r\n\r\n"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(stranger)
+            assert b" 400 " in await reader.readline()
+            writer.close()
+    assert capfd.readouterr().err == ""
