@@ -335,7 +335,7 @@ def _last_uses(home: Home) -> dict[tuple[str, str], _Use]:
     for run in list_runs(home):
         try:
             uses = msgspec.json.decode(home.read(home.run(run.id) / "usage.json"), type=dict[str, GrantUse])
-        except (FileNotFoundError, HomeError, msgspec.MsgspecError, UnicodeDecodeError):
+        except (FileNotFoundError, HomeError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             continue
         for grant, use in uses.items():
             key = (run.profile, grant)

@@ -29,7 +29,9 @@ def read_anchored(home: Home) -> list[Anchored]:
     found = []
     with contextlib.suppress(FileNotFoundError):
         for path in sorted(home.check(anchors_directory(home)).glob(f"*{_SUFFIX}")):
-            with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError, BadNote):
+            with contextlib.suppress(
+                FileNotFoundError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError, BadNote
+            ):
                 anchored = msgspec.json.decode(home.read(path), type=Anchored)
                 if anchored.note:
                     parse_checkpoint(parse_note(anchored.note.encode()).text)

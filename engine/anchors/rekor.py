@@ -63,7 +63,7 @@ class Rekor:
             raise AnchorFailed(f"Rekor at {self.place} answered {reply.status}: {reply.first_line()}")
         try:
             body = msgspec.json.encode(Rekord(head.note, msgspec.Raw(reply.body))).decode()
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             raise AnchorFailed(f"Rekor at {self.place} did not answer with an entry") from error
         included_in(body, self._key)
         return body
@@ -85,7 +85,15 @@ def included_in(body: str, key: NoteKey) -> int:
             raise AnchorFailed(f"Rekor's entry {index} is not in the log that its checkpoint is of")
         if _digest_in(leaf) != digest(rekord.note):
             raise AnchorFailed(f"Rekor's entry {index} is of something else")
-    except (BadNote, msgspec.MsgspecError, binascii.Error, ValueError, KeyError, TypeError) as error:
+    except (
+        BadNote,
+        msgspec.MsgspecError,
+        RecursionError,
+        binascii.Error,
+        ValueError,
+        KeyError,
+        TypeError,
+    ) as error:
         raise AnchorFailed("what Rekor answered is no proven entry", detail=str(error)) from error
     return index
 

@@ -63,7 +63,7 @@ def stamped_at(body: str, ca: Path, nonce: int | None = None) -> str:
         return timestamp(response.tst_info.gen_time)
     except OSError as error:
         raise AnchorFailed(f"{ca} cannot be read: {error.strerror}") from error
-    except (VerificationError, msgspec.MsgspecError, binascii.Error, ValueError) as error:
+    except (VerificationError, msgspec.MsgspecError, RecursionError, binascii.Error, ValueError) as error:
         raise AnchorFailed(f"the timestamp does not hold: {error}") from error
 
 

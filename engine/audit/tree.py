@@ -83,7 +83,7 @@ def parse_frontier(text: str) -> Frontier:
     try:
         found = msgspec.json.decode(text, type=_Frontier)
         return Frontier(found.size, [bytes.fromhex(root) for root in found.roots])
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise ValueError("this is not the frontier of a tree") from error
 
 

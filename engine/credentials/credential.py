@@ -71,7 +71,7 @@ def decode(data: bytes) -> Credential:
     """Raises ValueError whose text holds no value of the record."""
     try:
         stored = msgspec.json.decode(data, type=_Stored)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         raise ValueError("it does not hold a credential record") from None
     if not stored.token:
         raise ValueError("it holds an empty token")

@@ -151,7 +151,7 @@ def _pinned(home: Home) -> str:
 
     try:
         return read_pin(home).hex()
-    except (FileNotFoundError, MoatError, msgspec.MsgspecError):
+    except (FileNotFoundError, MoatError, msgspec.MsgspecError, RecursionError):
         return ""
 
 

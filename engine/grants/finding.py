@@ -77,7 +77,7 @@ def _document(source: Source, environ: Mapping[str, str]) -> object:
     path = Path(environ.get("HOME") or Path.home()) / name[2:] if name.startswith("~/") else Path(name)
     try:
         return msgspec.json.decode(path.read_bytes()[:_LARGEST_FILE])
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (OSError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
 
 

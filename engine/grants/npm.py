@@ -97,7 +97,7 @@ def decode(stored: str) -> list[Registry]:
     """Raises GrantError for what is no list of registries that a token may go to."""
     try:
         found = msgspec.json.decode(stored, type=list[Registry])
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         found = []
     if not found:
         raise GrantError(

@@ -38,7 +38,7 @@ class RefreshRefused(GrantError):
 class _Answer(msgspec.Struct):
     access_token: str
     refresh_token: str | None = None
-    expires_in: float | None = None
+    expires_in: float | str | None = None  # a number, and in some services' answers its digits
 
 
 def refresh(provider: Provider, refresh_token: str, route: Route | None = None) -> Refreshed:
@@ -68,7 +68,16 @@ def refresh(provider: Provider, refresh_token: str, route: Route | None = None) 
     try:
         found = msgspec.json.decode(answer, type=_Answer)
         token, another = check_token(found.access_token), check_token(found.refresh_token or refresh_token)
-    except (msgspec.MsgspecError, UnicodeDecodeError, GrantError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, GrantError):
         raise GrantError(f"the token endpoint of {provider.name} answered without a usable token") from None
-    lifetime = int(found.expires_in) if found.expires_in and 0 < found.expires_in < 1e10 else 0
+    lifetime = _seconds(found.expires_in)
     return Refreshed(token, "" if another == refresh_token else another, lifetime)
+
+
+def _seconds(said: float | str | None) -> int:
+    """0 for what is no lifetime. Never an error: the refresh token that was shown is used up by now."""
+    try:
+        seconds = float(said or 0)
+    except ValueError:
+        return 0
+    return int(seconds) if 0 < seconds < 1e10 else 0

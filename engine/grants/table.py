@@ -127,7 +127,7 @@ def load_table(file: Path) -> dict[str, Provider]:
     """The table in `file`. Raises ConfigError naming provider and reason."""
     try:
         rows = msgspec.yaml.decode(file.read_bytes(), type=dict[str, Provider])
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise ConfigError(f"not a provider table: {error}", file=file) from None
     for name, row in rows.items():
         if found := flaw(name, row):

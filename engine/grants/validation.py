@@ -111,7 +111,7 @@ def _account(body: bytes, path: str) -> str:
         return ""
     try:
         found: object = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return ""
     for name in path.split("."):
         found = found.get(name) if isinstance(found, dict) else None

@@ -271,7 +271,7 @@ def _key_state(text: object, clock: datetime) -> KeyState:
         return KeyState(0, 0, timestamp(clock))
     try:
         return msgspec.json.decode(str(text), type=KeyState)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise _changed("it does not say which key is the current one") from error
 
 

@@ -175,7 +175,7 @@ def _last_approved(home: Home, workspace: Path) -> Asks | None:
         return msgspec.json.decode(home.read(_file(home, workspace)), type=Asks)
     except FileNotFoundError:
         return None
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         # A damaged record approves nothing: everything now asked counts as new.
         return Asks(workspace=str(workspace), strict=True)
 

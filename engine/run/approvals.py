@@ -97,7 +97,7 @@ def waiting_approvals(home: Home, run_id: str) -> list[Approval]:
     try:
         data = home.read(home.run(run_id) / APPROVALS)
         found = msgspec.json.decode(data, type=list[Approval])
-    except (FileNotFoundError, HomeError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (FileNotFoundError, HomeError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return []
     return found if found and supervisor_alive(home, run_id) else []
 

@@ -52,7 +52,7 @@ async def serve_control(
                 line = await reader.readline()
             try:
                 request = msgspec.json.decode(line, type=ControlRequest)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, RecursionError):
                 await send_reply(writer, ControlReply(ok=False, error="not a request"))
                 return
             if converse is not None and request.op in SESSIONS:
@@ -116,7 +116,7 @@ async def open_talk(
             except BaseException:
                 writer.close()
                 raise
-    except (OSError, TimeoutError, ValueError, msgspec.MsgspecError) as error:
+    except (OSError, TimeoutError, ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise RunStateError(
             f"run {run_id} does not answer on its control socket",
             detail=str(error) or type(error).__name__,

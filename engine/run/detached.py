@@ -73,7 +73,10 @@ async def spawn(home: Home, request: RunRequest, timeout: float) -> RunInfo:
         ) from error
     try:
         news = msgspec.json.decode(line, type=News)
-    except msgspec.MsgspecError as error:  # nothing, or the beginning of what it wanted to say
+    except (
+        msgspec.MsgspecError,
+        RecursionError,
+    ) as error:  # nothing, or the beginning of what it wanted to say
         raise RunStateError(
             "the run's supervisor died while starting", remedy="moat doctor looks for the cause."
         ) from error

@@ -32,7 +32,7 @@ def read_metadata(home: Home, run_id: str) -> RunInfo:
         if supervisor_alive(home, run_id):  # it was born a moment ago
             return RunInfo(id=run_id, name=run_id, created_at=timestamp())
         return _unreadable(run_id, f"{path} is missing")
-    except (msgspec.MsgspecError, UnicodeDecodeError, HomeError) as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, HomeError) as error:
         return _unreadable(run_id, f"{path} cannot be read: {error}")
     if info.id != run_id:
         return _unreadable(run_id, f"{path} belongs to another run ({info.id})")

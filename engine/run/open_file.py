@@ -89,5 +89,5 @@ def _read(home: Home, run_id: str) -> tuple[RequestRecord, ...]:
     try:
         data = home.read(home.run(run_id) / OPEN)
         return tuple(msgspec.json.Decoder(RequestRecord).decode_lines(data))
-    except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (FileNotFoundError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return ()

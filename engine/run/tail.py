@@ -120,7 +120,7 @@ class Tail[Line]:
             return
         try:
             into.append(self._decoder.decode(piece))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             self.skipped += 1
 
 

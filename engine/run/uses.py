@@ -28,7 +28,7 @@ def run_uses(home: Home) -> dict[str, Mapping[str, GrantUse]]:
     for run_id in ids:
         try:
             uses = msgspec.json.decode(home.read(home.run(run_id) / USAGE), type=dict[str, GrantUse])
-        except (FileNotFoundError, HomeError, msgspec.MsgspecError, UnicodeDecodeError):
+        except (FileNotFoundError, HomeError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             continue
         if uses:
             found[run_id] = uses

@@ -150,7 +150,7 @@ def read_workspace_record(home: Home, run_id: str) -> tuple[WorkspaceRecord, str
         return None
     try:
         return msgspec.json.decode(data, type=WorkspaceRecord), hashlib.sha256(data).hexdigest()
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise HomeError(f"{path} is no record of a workspace", detail=str(error)) from error
 
 

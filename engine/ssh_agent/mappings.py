@@ -67,7 +67,7 @@ class SshMappings:
             found = msgspec.json.decode(self._home.read(self.path), type=_File)
         except FileNotFoundError:
             return ()
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             raise CredentialUnreadable(
                 f"{self.path} cannot be used: {error}", remedy="Remove it, and grant the hosts again."
             ) from None

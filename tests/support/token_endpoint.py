@@ -21,7 +21,8 @@ class TokenEndpoint(Upstream):
         super().__init__(hosts, directory=directory)
         self.good, self.given = first, 0
         self.status = 0
-        self.lifetime = 3600
+        self.lifetime: int | str = 3600
+        self.answer = b""  # instead of a new token
         self.asked: list[dict[str, str]] = []
 
     @property
@@ -39,6 +40,8 @@ class TokenEndpoint(Upstream):
         self.asked.append(said)
         if self.status:
             return Response(self.status, b'{"error":"it was told to"}')
+        if self.answer:
+            return Response(200, self.answer)
         if said["grant_type"] != "refresh_token" or said["refresh_token"] != self.good:
             return Response(400, b'{"error":"invalid_grant"}')
         self.given += 1

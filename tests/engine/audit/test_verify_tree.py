@@ -69,6 +69,10 @@ def test_looking_at_it_changes_nothing(path: Path):
     [
         ("UPDATE metadata SET value = replace(value, '10', '9') WHERE key = 'frontier'", ("TAMPERED", 10)),
         ("UPDATE metadata SET value = '{' WHERE key = 'frontier'", ("TAMPERED", 10)),
+        (
+            """UPDATE metadata SET value = '{"x":' || printf('%.*c', 100000, '[') WHERE key = 'frontier'""",
+            ("TAMPERED", 10),
+        ),
         ("DELETE FROM metadata WHERE key = 'frontier'", ("TAMPERED", 10)),
         ("DELETE FROM metadata WHERE key = 'tree_seed'", ("TAMPERED", 0)),
         ("DELETE FROM metadata WHERE key = 'origin'", ("TAMPERED", 0)),

@@ -45,6 +45,10 @@ async def test_nonsense_and_silence_leave_the_server_standing(home):
             writer.write_eof()
             await reader.read()
             writer.close()
+        reader, writer = await asyncio.open_unix_connection(f"/proc/self/fd/{fd}/{CONTROL}")
+        writer.write(b'{"x":' + b"[" * 100_000 + b"\n")
+        assert b"not a request" in await reader.read()
+        writer.close()
         os.close(fd)
         assert (await ask(home, RUN, ControlRequest(op="ping"))).ok
 

@@ -35,7 +35,14 @@ def test_what_is_written_is_read(home):
 
 
 @pytest.mark.parametrize(
-    "damage", [b"", b"{", b"\xff\xfe", b'{"id": "run_other", "name": "x", "created_at": ""}']
+    "damage",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b'{"x":' + b"[" * 100_000,
+        b'{"id": "run_other", "name": "x", "created_at": ""}',
+    ],
 )
 def test_damaged_metadata_is_a_failed_run_that_says_why(home, damage):
     (home.run(RUN) / METADATA).write_bytes(damage)

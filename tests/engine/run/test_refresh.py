@@ -78,6 +78,7 @@ def person(tmp_path, monkeypatch, endpoint):
     monkeypatch.setattr(renewal, "LOOK_EVERY", 0.01)
     it = endpoint.upstream
     it.good, it.given, it.status, it.lifetime = "refresh-canary-0", 0, 0, 3600
+    it.answer = b""
     it.asked.clear()
     return Person(tmp_path, endpoint)
 
@@ -192,6 +193,23 @@ def test_a_refresh_that_fails_is_a_state_with_a_remedy(person, monkeypatch, stat
     assert (person.grant.state is GrantState.VALID) is again
     person.grants(hours=1)
     assert person.grant.state is GrantState.VALID
+
+
+@pytest.mark.parametrize("answer", [b"[]", b'{"access_token":"a b"}', b'{"x":' + b"[" * 100_000])
+def test_an_endpoint_that_answers_nonsense_ends_no_run(person, answer):
+    person.grants()
+    person.service.answer = answer
+    with pytest.raises(GrantError, match="without a usable token"):
+        refreshed(person.store, person.claude, person.route)
+    assert person.grant.state is GrantState.STALE
+
+
+@pytest.mark.parametrize(("lifetime", "known"), [("3600", True), ("soon", False), ("", False)])
+def test_a_lifetime_in_another_form_loses_no_token(person, lifetime, known):
+    person.grants()
+    person.service.lifetime = lifetime
+    got = refreshed(person.store, person.claude, person.route)
+    assert (got.token, bool(got.expires_at)) == (person.service.token, known)
 
 
 def test_an_endpoint_that_is_away_is_said_and_tried_again(person):

@@ -60,10 +60,11 @@ def test_last_reads_the_end_and_leaves_the_tail_there(home, monkeypatch):
 
 
 def test_a_line_that_is_no_json_hides_nothing_else(home):
-    append(home, line("a") + b"\xff\xfe garbage\n\n" + line("b"))
+    deep = b'{"x":' + b"[" * 100_000
+    append(home, line("a") + b"\xff\xfe garbage\n\n" + deep + b"\n" + line("b"))
     tail = LogTail(home, RUN)
     assert texts(tail.read()) == ["a", "b"]
-    assert tail.skipped == 1
+    assert tail.skipped == 2
 
 
 def test_lines_longer_than_a_block_are_read_whole(home, monkeypatch):
