@@ -106,7 +106,7 @@ def judge_statement(statement: Statement, quoted: Checkpoint, newest_event: int,
         head = parse_checkpoint(parse_note(_note(statement).encode()).text)
         confirmed = _confirmed(statement, pins)
         proof = [base64.b64decode(part, validate=True) for part in statement.proof]
-    except (MoatError, msgspec.MsgspecError, ValueError, OverflowError, OSError) as error:
+    except (MoatError, msgspec.MsgspecError, RecursionError, ValueError, OverflowError, OSError) as error:
         what = error.what if isinstance(error, MoatError) else "it is none"
         return Finding(f"{place}: does not hold: {what}")
     one_history = head.origin == quoted.origin and (
@@ -196,13 +196,13 @@ def judge_anchors(document: bytes, pins: Pins) -> list[Finding]:
         newest = max(
             (msgspec.json.decode(each.body, type=_Numbered).seq for each in quoted.events), default=0
         )
-    except (msgspec.MsgspecError, BadNote) as error:
+    except (msgspec.MsgspecError, RecursionError, BadNote) as error:
         raise AnchorFailed("the bundle's anchors cannot be read", detail=str(error)) from error
     findings = []
     for raw in bundle.anchors:
         try:
             statement = msgspec.json.decode(raw, type=Statement)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             findings.append(Finding("an anchor of a kind that is not known here"))
         else:
             findings.append(judge_statement(statement, head, newest, pins))

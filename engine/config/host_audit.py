@@ -16,6 +16,7 @@ from engine.config.yaml_tree import Mapping
 
 KEYS = ("witnesses", "timestamps", "rekor")
 _URL = re.compile(r"https?://[^\s/]+\S*")
+_USER = re.compile(r"([a-z+]+)://([^/\s]*)@", re.IGNORECASE)
 _KEY = re.compile(r"[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+=*")
 _KEY_FORM = "a verifier key: NAME+8 HEX DIGITS+BASE64"
 _REMOTE = re.compile(r"[^\s-]\S*")
@@ -43,11 +44,26 @@ def _witness(item: Value) -> HostWitness:
         case "directory":
             return HostWitness(directory=_path(keys["directory"], "a directory"))
         case "git":
-            return HostWitness(git=keys["git"].matching(_REMOTE, "a git remote"))
+            return HostWitness(git=_open(keys["git"], keys["git"].matching(_REMOTE, "a git remote")))
     return HostWitness(
-        url=keys["url"].matching(_URL, "a URL such as https://witness.example.com"),
+        url=_url(keys["url"], "a URL such as https://witness.example.com"),
         key=keys["key"].matching(_KEY, _KEY_FORM),
     )
+
+
+def _url(value: Value, form: str) -> str:
+    return _open(value, value.matching(_URL, form))
+
+
+def _open(value: Value, place: str) -> str:
+    """Places are named in proof bundles, which are given away."""
+    user = _USER.match(place)
+    if user is not None and (user[1].lower().startswith("http") or ":" in user[2]):
+        raise value.refused(
+            "a place that is named in every proof bundle must not hold a user or password",
+            remedy="Leave it to git's credential helper, or to an SSH key.",
+        )
+    return place
 
 
 def _path(value: Value, what: str) -> str:
@@ -61,11 +77,11 @@ def _timestamps(value: Value) -> HostTimestamps:
     keys = value.section(("url", "ca"))
     if len(keys) != 2:
         raise value.refused("expected `url:` of an authority and `ca:`, a PEM file to trust it by")
-    return HostTimestamps(keys["url"].matching(_URL, "a URL"), _path(keys["ca"], "a PEM file"))
+    return HostTimestamps(_url(keys["url"], "a URL"), _path(keys["ca"], "a PEM file"))
 
 
 def _rekor(value: Value) -> HostRekor:
     keys = value.section(("url", "key"))
     if len(keys) != 2:
         raise value.refused("expected `url:` of a Rekor v2 log and its `key:`")
-    return HostRekor(keys["url"].matching(_URL, "a URL"), keys["key"].matching(_KEY, _KEY_FORM))
+    return HostRekor(_url(keys["url"], "a URL"), keys["key"].matching(_KEY, _KEY_FORM))

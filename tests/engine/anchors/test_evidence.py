@@ -70,7 +70,8 @@ def test_what_cannot_be_verified_says_how_to(home: Home):
     git = Statement("git", "r\x1b[31m", 4, f"commit abc\n\n{head.note}", directory.proof)
     assert "compare with the commit there" in judged(git).text
     assert "\x1b" not in judged(git).text
-    assert "does not hold" in judged(Statement("rekor", "there", 4, "{}", ())).text
+    for nonsense in ("{}", '{"x":' + "[" * 100_000):
+        assert "does not hold" in judged(Statement("rekor", "there", 4, nonsense, ())).text
 
 
 def test_what_is_beyond_the_quoted_head_stays_out(home: Home):

@@ -16,6 +16,7 @@ audit:
     - /mnt/stick/moat
     - directory: ~/elsewhere
     - git: git@example.com:heads.git
+    - git: ssh://git@example.com/heads.git
     - url: https://witness.test/
       key: {KEY}
   timestamps: {{url: "https://tsa.test/", ca: /etc/tsa.pem}}
@@ -35,6 +36,7 @@ def test_a_whole_section(tmp_path: Path):
             HostWitness(directory="/mnt/stick/moat"),
             HostWitness(directory=str(Path.home() / "elsewhere")),
             HostWitness(git="git@example.com:heads.git"),
+            HostWitness(git="ssh://git@example.com/heads.git"),
             HostWitness(url="https://witness.test/", key=KEY),
         ),
         HostTimestamps("https://tsa.test/", "/etc/tsa.pem"),
@@ -52,6 +54,10 @@ def test_a_whole_section(tmp_path: Path):
         ("audit:\n  witnesses:\n    - {git: x, key: y}", 3, "its `key:`"),
         ("audit:\n  witnesses:\n    - {git: --upload-pack=x}", 3, "a git remote"),
         ("audit:\n  witnesses:\n    - {url: 'ftp://w.test', key: 'a+b'}", 3, "a URL"),
+        ("audit:\n  witnesses:\n    - git: https://token@git.test/h.git", 3, "every proof bundle"),
+        ("audit:\n  witnesses:\n    - git: ssh://me:secret@git.test/h.git", 3, "every proof bundle"),
+        (f"audit:\n  witnesses:\n    - {{url: 'https://a:b@w.test', key: {KEY}}}", 3, "every proof bundle"),
+        (f"audit:\n  rekor: {{url: 'HTTPS://a:b@r.test', key: {KEY}}}", 2, "a URL"),
         ("audit:\n  rekor: {url: 'https://r.test'}", 2, "its `key:`"),
         ("audit:\n  timestamps: {url: 'https://t.test'}", 2, "`ca:`"),
     ],
