@@ -29,7 +29,14 @@ from moat_tui.screen.problems import explain, report
 from moat_tui.screen.reader import ApprovalsRead, GrantsRead, Reader, ReadFailed, RunsRead
 from moat_tui.screen.request_reader import RequestReader
 from moat_tui.screen.requests_read import RequestsRead
-from moat_tui.screen.watch import ChainAbsent, ChainFailed, ChainProgress, ChainVerified, ChainWatch
+from moat_tui.screen.watch import (
+    ChainAbsent,
+    ChainFailed,
+    ChainProgress,
+    ChainVerified,
+    ChainWatch,
+    InstallationLooked,
+)
 
 if TYPE_CHECKING:
     from engine import RunInfo
@@ -233,9 +240,19 @@ class Board(Screen[None]):
 
     @on(ChainVerified)
     def _chain_verified(self, message: ChainVerified) -> None:
-        self.note_chain(message.run_id, ChainState(self._now(), message.verdict))
+        state = ChainState(self._now(), message.verdict, sealed_at=message.sealed_at)
+        self.note_chain(message.run_id, state)
         if message.run_id == self._runs.selected:
-            self._audit.show(message.verdict, message.entries)
+            self._audit.show(state, message.entries)
+
+    @on(InstallationLooked)
+    def _installation_looked(self, message: InstallationLooked) -> None:
+        self._audit.show_anchors(message.anchors, message.problem)
+        if message.missing is not None and (gone := self.chains.note_missing(message.missing)):
+            self.app.bell()
+            text = f"{', '.join(map(visible, gone))}: c on the audit screen says more"
+            self.app.notify(text, title="Run missing", severity="error", markup=False, timeout=ALARM_FOR)
+        self._retitle()
 
     @on(ChainAbsent)
     def _chain_absent(self, message: ChainAbsent) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine import (
+        AnchorState,
         Approval,
         AuditCounts,
         AuditPages,
@@ -79,6 +80,7 @@ class EngineFace(Protocol):
         self, run_id: str, progress: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> Verdict: ...
     def missing_runs(self) -> InstallationAudit: ...
+    def anchors(self) -> list[AnchorState]: ...
     def entries(self, run_id: str, after: int, limit: int) -> list[Entry]: ...
     def audit_counts(self, run_id: str, after: int) -> AuditCounts: ...
     def audit_pages(self, run_id: str, types: tuple[str, ...], after: int, size: int) -> AuditPages: ...
@@ -201,6 +203,13 @@ class Engine:
         from engine import missing_runs
 
         return missing_runs(self._home)
+
+    def anchors(self) -> list[AnchorState]:
+        from engine import anchor_states, load_host_config
+
+        audit = load_host_config(self._home).audit
+        some = audit.witnesses or audit.timestamps or audit.rekor  # else nothing of it is imported
+        return anchor_states(self._home) if some else []
 
     def verify(
         self, run_id: str, progress: Callable[[int, int], None], cancelled: Callable[[], bool]

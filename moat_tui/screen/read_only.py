@@ -33,6 +33,7 @@ CHANGING_ACTIONS = frozenset(
 
 READING = frozenset(
     {
+        "anchors",
         "approvals",
         "approvals_stamp",
         "audit_counts",

@@ -14,11 +14,12 @@ from textual.message import Message
 from moat_tui.screen.engine_face import EngineFace, Stamp
 
 if TYPE_CHECKING:
-    from engine import Entry, Verdict
+    from engine import AnchorState, Entry, Verdict
 
 LOOK_EVERY = 0.25
 REST = 2.0  # seconds between two verifications of a growing chain, or ten times what the last one took
 PROGRESS_EVERY = 0.1
+INSTALLATION_EVERY = 10.0
 ENTRIES_FIRST = 500  # newest entries shown at first
 ENTRIES_MORE = 2_000
 EMPTY: Stamp = (None, None)
@@ -29,6 +30,7 @@ class ChainVerified(Message):
     run_id: str
     verdict: Verdict
     entries: list[Entry]
+    sealed_at: str = ""  # the time of the last entry that a checkpoint covers
 
 
 @dataclass
@@ -49,6 +51,18 @@ class ChainFailed(Message):
     error: Exception
 
 
+@dataclass
+class InstallationLooked(Message):
+    """missing: ids of the runs that are gone although nobody destroyed them; None when it is not known.
+
+    anchors: None when they could not be read; problem says why.
+    """
+
+    missing: tuple[str, ...] | None
+    anchors: list[AnchorState] | None
+    problem: str = ""
+
+
 class ChainWatch:
     """`run` is the thread's body; the other methods may be called from any thread."""
 
@@ -61,6 +75,7 @@ class ChainWatch:
         self._again = False
         self._live: tuple[str, ...] = ()
         self._stamps: dict[str, Stamp] = {}  # of the live runs that are not selected
+        self._look_due = 0.0
 
     def watch_also(self, run_ids: tuple[str, ...]) -> None:
         """The live runs: those that are not selected are verified when there is nothing else to do."""
@@ -107,8 +122,22 @@ class ChainWatch:
                     stamp = None if failed else found
                 if worked or self._verify_another(run_id):
                     rest_until = time.monotonic() + max(REST, 10 * (time.monotonic() - began))
+            if time.monotonic() >= self._look_due and not self._stopped:
+                self._look_at_installation()
             self._wake.wait(LOOK_EVERY)
             self._wake.clear()
+
+    def _look_at_installation(self) -> None:
+        """Whether a run was taken away, and what was anchored."""
+        began = time.monotonic()
+        missing, anchors, problem = None, None, ""
+        try:
+            missing = tuple(run.run for run in self._face.missing_runs().runs)
+            anchors = self._face.anchors()
+        except Exception as error:  # the chains are verified all the same
+            problem = str(error) or type(error).__name__
+        self._deliver(InstallationLooked(missing, anchors, problem))
+        self._look_due = time.monotonic() + max(INSTALLATION_EVERY, 10 * (time.monotonic() - began))
 
     def _verify_another(self, selected: str) -> bool:
         """Verify one live run that is not selected and has changed; False when there is none."""
@@ -134,6 +163,13 @@ class ChainWatch:
             self._live = (*(other for other in self._live if other != run_id), run_id)
             return True
         return False
+
+    def _sealed_at(self, run_id: str, verdict: Verdict, entries: list[Entry]) -> str:
+        if not verdict.sealed_to:
+            return ""
+        if not entries or not entries[0].seq <= verdict.sealed_to <= entries[-1].seq:
+            entries = self._face.entries(run_id, verdict.sealed_to - 1, 1)
+        return next((entry.ts for entry in entries if entry.seq == verdict.sealed_to), "")
 
     def _is_given_up(self, run_id: str) -> Callable[[], bool]:
         return lambda: self._stopped or self._selected != run_id
@@ -164,5 +200,5 @@ class ChainWatch:
             # A log that cannot be read has a verdict that says so; without one this is the news.
             if verdict.valid:
                 raise
-        self._deliver(ChainVerified(run_id, verdict, entries))
+        self._deliver(ChainVerified(run_id, verdict, entries, self._sealed_at(run_id, verdict, entries)))
         return entries[-1].seq if entries else seen

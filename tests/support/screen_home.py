@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from engine import (
+    AnchorState,
     Approval,
     AuditCounts,
     AuditPages,
@@ -91,6 +92,9 @@ class FakeVerdict(msgspec.Struct, frozen=True):
     cancelled: bool = False
     verdict: str = "TAMPERED"
     doubt: str = ""
+    tree_valid: bool | None = None
+    checkpoint_count: int = 0
+    sealed_to: int = 0
 
 
 class FakeEntry(msgspec.Struct, frozen=True):
@@ -151,6 +155,7 @@ class FakeFace(Engine):
         self.left_out: list[MoatError] = []
         self.checked: list[CheckResult] = []
         self.installation = InstallationAudit(())
+        self.anchored: list[AnchorState] = []
         self.fixes: list[str] = []
         self.version = 0
 
@@ -180,6 +185,9 @@ class FakeFace(Engine):
 
     def missing_runs(self) -> InstallationAudit:
         return self.installation
+
+    def anchors(self) -> list[AnchorState]:
+        return self.anchored
 
     def verify(
         self, run_id: str, progress: Callable[[int, int], None], cancelled: Callable[[], bool]

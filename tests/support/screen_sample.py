@@ -15,6 +15,8 @@ from support.screen_home import (
 )
 
 from engine import (
+    Anchored,
+    AnchorState,
     CheckResult,
     CheckState,
     GrantInfo,
@@ -58,8 +60,17 @@ def sample_face(home: Home) -> FakeFace:
     )
     face.chains[REVIEW] = _entries()
     face.verdicts[REVIEW] = FakeVerdict(
-        entry_count=len(_entries()), attestation_count=1, last_hash="9f2c41d07be85a3316ce0f4d7a1b52e8" * 2
+        entry_count=len(_entries()),
+        attestation_count=1,
+        last_hash="9f2c41d07be85a3316ce0f4d7a1b52e8" * 2,
+        tree_valid=True,
+        checkpoint_count=3,
+        sealed_to=55,
     )
+    face.anchored = [
+        AnchorState(Anchored("git", "backup", size=40, at="2026-01-12T09:59:00Z"), due=False),
+        AnchorState(Anchored("witness", "witness.example", size=31, at="2026-01-12T09:40:00Z"), due=True),
+    ]
     # Somebody has changed an entry of this run's log after it was written.
     face.chains[TAMPERED] = _entries()[:41]
     face.verdicts[TAMPERED] = FakeVerdict(

@@ -39,4 +39,4 @@ def log_head(
         return [*lines, [("✗ could not be verified ", "bad"), (state.problem, PLAIN)]]
     if state.verdict is None:
         return [*lines, [("- This run has no audit log.", "dim")]]
-    return lines + verdict_lines(state.verdict, live=live)
+    return lines + verdict_lines(state.verdict, live=live, sealed_at=state.sealed_at, at=state.at)

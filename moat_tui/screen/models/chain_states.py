@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 
 class ChainState(NamedTuple):
-    """verdict: None when there was nothing to judge; problem: why it could not be verified."""
+    """at: of the verification. verdict: None when there was nothing to judge; problem: why it failed."""
 
     at: datetime
     verdict: Verdict | None = None
     problem: str = ""
+    sealed_at: str = ""  # the time of the last entry that a checkpoint covers
 
     @property
     def broken(self) -> bool:
@@ -31,6 +32,8 @@ class ChainStates:
 
     def __init__(self) -> None:
         self.watched = ""
+        self._missing: frozenset[str] | None = None
+        self._gone: frozenset[str] = frozenset()
         self._progress: dict[str, tuple[int, int]] = {}
         self._states: dict[str, ChainState] = {}
         self.version = 0
@@ -61,8 +64,25 @@ class ChainStates:
             del self._states[run_id]
             self.version += 1
 
+    def note_missing(self, run_ids: Iterable[str]) -> tuple[str, ...]:
+        """Those that have gone missing since the first look: news for everybody, until they are back."""
+        missing = frozenset(run_ids)
+        if self._missing is None:
+            self._missing = missing
+        before, self._gone = self._gone, missing - self._missing
+        return tuple(sorted(self._gone - before))
+
     def alarm(self, runs: Iterable[RunInfo]) -> str:
-        """The words for the head of the screen when the chain of a live run does not hold; else empty."""
+        """The words for the head of the screen when the chain of a live run does not hold, or a run was
+        taken away while somebody looks; else empty.
+        """
+        return "   ".join(filter(None, (self._broken_alarm(runs), self._gone_alarm())))
+
+    def _gone_alarm(self) -> str:
+        more = f" and {len(self._gone) - 1} more" if len(self._gone) > 1 else ""
+        return f"✗ RUN MISSING: {visible(min(self._gone))}{more}" if self._gone else ""
+
+    def _broken_alarm(self, runs: Iterable[RunInfo]) -> str:
         names = [visible(run.name) for run in runs if not run.state.ended and self._is_broken(run.id)]
         if not names:
             return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
@@ -10,7 +11,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
+from moat_tui.screen.models.anchor_lines import anchor_pieces
 from moat_tui.screen.models.audit_report import entry_pieces, progress_lines, verdict_lines
+from moat_tui.screen.models.chain_states import ChainState
 from moat_tui.screen.models.pieces import PLAIN, Piece
 from moat_tui.screen.models.store import BoundedStore
 from moat_tui.screen.models.visible import visible
@@ -19,7 +22,7 @@ from moat_tui.screen.theme import ROLE_CLASSES, role_style, text_of_lines
 from moat_tui.screen.widgets.line_view import LineView
 
 if TYPE_CHECKING:
-    from engine import Entry, RunInfo, Verdict
+    from engine import AnchorState, Entry, RunInfo
 
 KEPT = 2_000
 
@@ -50,7 +53,9 @@ log: by type, entry by entry, with proof bundles.
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._shown: list[list[Piece]] = []
-        self._verdict: Verdict | None = None
+        self._state: ChainState | None = None
+        self._anchors: Sequence[AnchorState] | None = None
+        self._anchors_problem = ""
         self._absent = False
         self._live = False
 
@@ -66,7 +71,7 @@ log: by type, entry by entry, with proof bundles.
         """Another run is selected: nothing is known about its chain yet."""
         self.entries.replace([])
         self.remove_class("tampered")
-        self._verdict = None
+        self._state = None
         self._absent = False
         self._say(
             [[("Select a run to see its audit chain.", "dim")]] if run is None else progress_lines(0, 0)
@@ -81,34 +86,42 @@ log: by type, entry by entry, with proof bundles.
 
     def progress(self, done: int, total: int) -> None:
         """While the chain is verified again, the last verdict stays; the border tells how far it is."""
-        if self._verdict is not None:
+        if self._state is not None:
             self.subtitle(f"verifying {done:,} of {total:,}" if total else "verifying")
         else:
             self._say(progress_lines(done, total))
 
-    def show(self, verdict: Verdict, entries: list[Entry]) -> None:
-        self._verdict, self._absent = verdict, False
-        self.set_class(not verdict.valid, "tampered")
+    def show(self, state: ChainState, entries: list[Entry]) -> None:
+        """state: of a verification that came to a verdict."""
+        self._state, self._absent = state, False
+        self.set_class(state.broken, "tampered")
         self.subtitle("")
         self._draw()
         self.entries.append(entries)
 
+    def show_anchors(self, anchors: Sequence[AnchorState] | None, problem: str) -> None:
+        """Where the installation's log is anchored, whatever run is selected."""
+        self._anchors, self._anchors_problem = anchors, problem
+        self._draw()
+
     def nothing_yet(self) -> None:
         """The run has no audit log."""
-        self._verdict, self._absent = None, True
+        self._state, self._absent = None, True
         self.subtitle("")
         self._draw()
 
     def failed(self, what: str) -> None:
         """It could not be verified; `what` is the engine's reason."""
         self.subtitle("")
-        self._verdict, self._absent = None, False
+        self._state, self._absent = None, False
         self.add_class("tampered")
         self._say([[("✗ could not be verified", "bad")], [(visible(what), PLAIN)]])
 
     def _draw(self) -> None:
-        if self._verdict is not None:
-            self._say(verdict_lines(self._verdict, live=self._live))
+        state = self._state
+        if state is not None and state.verdict is not None:
+            lines = verdict_lines(state.verdict, live=self._live, sealed_at=state.sealed_at, at=state.at)
+            self._say([*lines, anchor_pieces(self._anchors, self._anchors_problem)])
         elif self._absent:
             why = "The chain begins when the run starts." if self._live else "This run has no audit log."
             self._say([[("- ", "dim"), (why, "dim")]])
