@@ -13,6 +13,7 @@ from support.screen_home import ago, write_run
 from support.waiting import screen_text, wait_for
 
 from engine import InstallationAudit, RunAudit, RunInfo, RunState
+from moat_tui.screen import watch
 from moat_tui.screen.audit_screen import AuditScreen
 from moat_tui.screen.dialogs.confirm import ConfirmDialog
 from moat_tui.screen.dialogs.file_path import FilePathDialog
@@ -154,6 +155,23 @@ async def test_missing_runs_stand_among_the_chains(screen, home, face, size):
         shutil.rmtree(home.run(OTHER.id))
         await sees(pilot, OTHER.id)  # looked for again, because a run is gone
         assert "heads/" not in screen_text(pilot)
+
+
+async def test_a_run_that_is_taken_away_raises_an_alarm_on_every_pane(screen, home, face, monkeypatch):
+    monkeypatch.setattr(watch, "INSTALLATION_EVERY", 0.2)
+    write_run(home, RUN)
+    write_chain(home, RUN.id, chain())
+    before = RunAudit("run_0f0f0f0f0f0f", "TRUNCATED", False)
+    face.installation = InstallationAudit((before,))
+    async with screen() as pilot:
+        await sees(pilot, "✓ INTACT", "none set up")
+        assert "RUN MISSING" not in screen_text(pilot)
+        face.installation = InstallationAudit((before, RunAudit(OTHER.id, "TRUNCATED", False)))
+        for key in "1234":
+            await pilot.press(key)
+            await sees(pilot, f"✗ RUN MISSING: {OTHER.id}")
+        face.installation = InstallationAudit((before,))
+        await wait_for(pilot, lambda: "RUN MISSING" not in screen_text(pilot))
 
 
 async def test_verifying_has_a_bar_and_can_be_cancelled(screen, home, face):
