@@ -1,6 +1,7 @@
 "use strict";
 // Verifies the proof bundle that this page carries. It does what moat_verify.py does for a bundle, in the same
-// order and with the same words, and the rules stand in engine/audit/FORMAT.md. Nothing is loaded.
+// order and with the same words, and the rules stand in engine/audit/FORMAT.md. Nothing is loaded, so it is one
+// file, and longer than Moat's files are wont to be.
 const moat = (() => {
   const SEALED_EVERY = 256; // entries between two checkpoints, at most
   const OWN_ENTRIES = 256; // that a later command adds to the log of a killed run, at most

@@ -73,9 +73,10 @@ class _Comparison:
         if no_diff == ONLY_HIDDEN or (diff and "[REDACTED]" in diff):
             before, after = _without_hash(before), _without_hash(after)
         name = readable(path)
+        shown = self.mask(name)
         return WorkspaceChange(
-            path=self.mask(name),
-            path_hex="" if name == path else os.fsencode(path).hex(),
+            path=shown,
+            path_hex="" if name == path or shown != name else os.fsencode(path).hex(),
             change=ADDED if old is None else DELETED if new is None else CHANGED,
             before=before,
             after=after,

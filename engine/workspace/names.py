@@ -57,6 +57,8 @@ _RUN_LATER = (
     ("AGENTS.md", "the next agent obeys it"),
     (".claude/*", "the next agent obeys it"),
 )
+# One search for all of them: nearly every path is none of these.
+_RUNS_LATER = re.compile("|".join(translate(form) for name, _ in _RUN_LATER for form in (name, f"*/{name}")))
 
 
 def is_secret(path: str) -> bool:
@@ -88,6 +90,8 @@ def is_object_store(path: str) -> bool:
 def runs_later(path: str) -> str:
     """Why a change of this file may act on somebody's machine without their doing; "" when it does not."""
     if path.startswith(".git/hooks/") and path.endswith(".sample"):
+        return ""
+    if _RUNS_LATER.match(path) is None:
         return ""
     for form, why in _RUN_LATER:
         if fnmatchcase(path, form) or fnmatchcase(path, "*/" + form):

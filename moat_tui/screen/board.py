@@ -240,8 +240,7 @@ class Board(Screen[None]):
 
     @on(ChainVerified)
     def _chain_verified(self, message: ChainVerified) -> None:
-        state = ChainState(self._now(), message.verdict, sealed_at=message.sealed_at)
-        self.note_chain(message.run_id, state)
+        self.note_chain(message.run_id, state := message.state(self._now()))
         if message.run_id == self._runs.selected:
             self._audit.show(state, message.entries)
 
@@ -249,9 +248,7 @@ class Board(Screen[None]):
     def _installation_looked(self, message: InstallationLooked) -> None:
         self._audit.show_anchors(message.anchors, message.problem)
         if message.missing is not None and (gone := self.chains.note_missing(message.missing)):
-            self.app.bell()
-            text = f"{', '.join(map(visible, gone))}: c on the audit screen says more"
-            self.app.notify(text, title="Run missing", severity="error", markup=False, timeout=ALARM_FOR)
+            self._alarm("Run missing", ", ".join(map(visible, gone)))
         self._retitle()
 
     @on(ChainAbsent)
@@ -272,16 +269,13 @@ class Board(Screen[None]):
         news = self.chains.note(run_id, state)
         run = self._runs.runs.get(run_id)
         if news and run is not None and not run.state.ended:
-            self.app.bell()
             error = state.problem or (visible(state.verdict.error) if state.verdict else "")
-            self.app.notify(
-                f"{visible(run.name)}: {error}",
-                title="Audit chain broken",
-                severity="error",
-                markup=False,
-                timeout=ALARM_FOR,
-            )
+            self._alarm("Audit chain broken", f"{visible(run.name)}: {error}")
         self._retitle()
+
+    def _alarm(self, title: str, text: str) -> None:
+        self.app.bell()
+        self.app.notify(text, title=title, severity="error", markup=False, timeout=ALARM_FOR)
 
     def note_machine(self, text: str) -> None:
         """What the doctor found, in a few words; empty when all is well."""

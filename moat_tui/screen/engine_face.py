@@ -12,6 +12,8 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Protocol, cast
 
+from moat_tui.screen.file_mark import file_mark
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -367,15 +369,6 @@ class Engine:
     async def fix(self, say: Callable[[str], None]) -> list[CheckResult]:
         call = await _loaded("fix_machine")
         return cast("list[CheckResult]", await call(self._home, say))
-
-
-def file_mark(path: Path) -> tuple[int, int, int] | None:
-    """What changes when a file does: (inode, size, modified at); None when there is no file."""
-    try:
-        found = os.stat(path, follow_symlinks=False)
-    except OSError:
-        return None
-    return (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def _names(folder: Path) -> list[str]:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from moat_tui.screen.engine_face import EngineFace, Stamp, Tail, file_mark
+from moat_tui.screen.engine_face import EngineFace, Stamp, Tail
+from moat_tui.screen.file_mark import file_mark
 from moat_tui.screen.models.line_counts import LineCounts
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from heapq import merge
 from math import inf
 from typing import TYPE_CHECKING
 
-from moat_tui.screen.engine_face import file_mark
+from moat_tui.screen.file_mark import file_mark
 from moat_tui.screen.followed_file import FollowedFile, Mark, by_time
 from moat_tui.screen.models.line_blocks import Block
 from moat_tui.screen.models.request_file import Source

@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 from moat_tui.screen.engine_face import EngineFace, Stamp
+from moat_tui.screen.models.chain_states import ChainState
 
 if TYPE_CHECKING:
     from engine import AnchorState, Entry, Verdict
@@ -31,6 +33,9 @@ class ChainVerified(Message):
     verdict: Verdict
     entries: list[Entry]
     sealed_at: str = ""  # the time of the last entry that a checkpoint covers
+
+    def state(self, now: datetime) -> ChainState:
+        return ChainState(now, self.verdict, sealed_at=self.sealed_at)
 
 
 @dataclass

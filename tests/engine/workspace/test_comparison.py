@@ -103,11 +103,14 @@ def test_what_the_run_hides_is_blotted_out_and_no_hash_lets_it_be_guessed(worksp
     workspace.write("only.txt", "[REDACTED]\n")
     workspace.write(f"{NEEDLE}.txt", "x\n")
     (workspace.root / "link").symlink_to(f"/{NEEDLE}")
+    with open(os.fsencode(workspace.root) + f"/\xe9{NEEDLE}".encode("latin-1"), "w"):
+        pass
 
     record = workspace.record(mask=lambda text: text.replace(NEEDLE, "[REDACTED]"))
     found = {change.path: change for change in record.changes}
 
     assert NEEDLE not in repr(record)
+    assert NEEDLE.encode().hex() not in repr(record)
     assert found["a.txt"].diff.endswith("+[REDACTED]\n")
     assert found["a.txt"].after.sha256 == found["a.txt"].before.sha256 == ""
     assert found["only.txt"].no_diff == comparison.ONLY_HIDDEN
