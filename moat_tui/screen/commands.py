@@ -81,6 +81,7 @@ ON_AUDIT = (
     Command("audit: verify", "Verify this run's chain from its start", "screen.verify"),
     Command("audit: verify all", "Verify the chains of all runs", "screen.verify_all"),
     Command("audit: export", "Write a proof bundle of this log", "screen.export"),
+    Command("audit: dossier", "Write this run's story for a browser", "screen.dossier"),
     Command("audit: verify file", "Verify a proof bundle", "screen.verify_file"),
     Command("audit: chains", "To the chains of all runs, and back", "screen.chains"),
     Command("audit: break", "To where the chain breaks", "screen.to_break"),
