@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from engine.errors import MoatError
+from engine.events import RunInfo
 from engine.home import Home
 from engine.run.library import AUDIT_DB, list_runs, verify_run
 
@@ -70,7 +71,7 @@ def audit_installation(
             found = _told(verify_run(home, info.id), info.id, info.name, str(info.state))
         except MoatError as error:
             found = RunAudit(info.id, TAMPERED, False, info.name, str(info.state), why=str(error))
-        if home.run(info.id).is_dir():  # else it was destroyed meanwhile, or is missing
+        if home.run(info.id).is_dir() and not _never_began(home, info):  # else it was destroyed meanwhile, or is missing
             runs.append(found)
     # Read last: a run that began meanwhile is in it, and one that was destroyed meanwhile is said to be.
     return _installation(home, runs)
@@ -96,6 +97,24 @@ def _installation(home: Home, runs: Sequence[RunAudit]) -> InstallationAudit:
         destroyed=sum(bool(run.destroyed_at) for run in history.runs.values()),
         fault=history.fault,
     )
+
+
+def _never_began(home: Home, run: RunInfo) -> bool:
+    """Whether the run failed before it had a log: its start could not be recorded, on a full disk for one.
+
+    Whoever takes a log away cannot have it look so, for the installation's log knows of every run's start.
+    """
+    from engine.heads import read_history
+
+    if not run.state.ended or os.path.lexists(home.run(run.id) / AUDIT_DB):
+        return False
+    history = read_history(home)
+    if history is None or history.fault or run.id in history.runs:
+        return False
+    try:
+        return datetime.fromisoformat(run.created_at) >= datetime.fromisoformat(history.began)
+    except (ValueError, TypeError):
+        return False
 
 
 class Fault(NamedTuple):

@@ -128,6 +128,17 @@ def test_a_run_that_never_began_has_nothing_to_compare(home, put):
     assert recorded_fault(home, "run_b2", read_history(home)) == ("", "")
 
 
+def test_a_run_that_failed_before_it_had_a_log_is_no_alarm(home, put, monkeypatch):
+    def missing(home, run_id):
+        raise AuditError("audit.db is missing")
+
+    monkeypatch.setattr(installation, "verify_run", missing)
+    put("run_a0", recorded=False, log=False)  # from before the installation had a log: who could tell?
+    put("run_b1", log=False)  # it began, so its log was taken away
+    put("run_c2", recorded=False, log=False)
+    assert told(home) == dict.fromkeys(("run_a0", "run_b1"), ("TAMPERED", "audit.db is missing"))
+
+
 def test_a_log_that_does_not_hold_is_the_installations_fault(home, put):
     put("run_a1")
     (home.heads / "heads.db").unlink()
