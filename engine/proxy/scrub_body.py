@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import re
 
-from engine.proxy.codings import coding
+from engine.proxy.codings import BadCoding, coding
 from engine.proxy.scrub import Scrubber
 
 _TEXT = re.compile(
@@ -20,6 +20,7 @@ _TEXT = re.compile(
     r"|pem-file|jose|jwt|problem|mpegurl|git-upload-pack-advertisement|git-receive-pack-advertisement)"
 )
 _BINARY = re.compile(r"(?:image|audio|video|font)/|application/x-git-[a-z-]+-(?:request|result)\b")
+_MAX_UNSURE = 1024 * 1024  # bytes in a coding that may come to nothing yet
 _SAMPLE = 1024  # bytes that tell whether something is text
 _CONTROLS = bytes((*range(0x09), *range(0x0E, 0x1B), *range(0x1C, 0x20)))
 
@@ -86,6 +87,8 @@ class CodedBody:
             if scrubbed := self._scrubber.feed(piece):
                 self._begun = True
                 out.append(self._encoder.encode(scrubbed))
+        if self._sniff and len(self._unsure) > _MAX_UNSURE:
+            raise BadCoding("the response goes on and on without saying anything")
         if out:
             out.append(self._encoder.flush())
         return b"".join(out)

@@ -109,6 +109,15 @@ def test_threat_27_what_expands_without_measure_is_cut(name: str, bomb: bytes) -
         scrubber.body(bomb)
 
 
+def test_threat_27_what_says_nothing_for_ever_is_cut() -> None:
+    scrubber = ResponseScrubber(LEXICON)
+    scrubber.head("GET", 200, b"", [(b"content-encoding", b"gzip")])
+    scrubber.body(zlib.compressobj(9, zlib.DEFLATED, 31).flush(zlib.Z_SYNC_FLUSH))
+    with pytest.raises(UnreadableBody, match="without saying anything"):
+        for _ in range(200):
+            scrubber.body(b"\0\0\0\xff\xff" * 10_000)
+
+
 def test_threat_27_a_gzip_bomb_passes_as_the_bomb_it_is() -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     bomb = b"".join([*(packer.compress(bytes(1_000_000)) for _ in range(50)), packer.flush()])
