@@ -64,7 +64,7 @@ async def serve_witness(
             await site.start()
         except OSError as error:
             raise MoatError(
-                f"the witness cannot listen on {host}:{port}: {error.strerror}",
+                f"the witness cannot listen on {host}:{port}: {error.strerror or error}",
                 remedy="Name a free address: --listen HOST:PORT",
             ) from error
         bound = runner.addresses[0]

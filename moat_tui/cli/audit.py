@@ -27,6 +27,8 @@ def show(said: Invocation, run: str, export: str | None, html: str | None, as_js
       moat audit swift-otter --export proof.json
       moat audit swift-otter --html dossier.html
     """
+    if html == "-" and export is not None:
+        raise engine.UsageError("with --html - nothing else is written", remedy="Give --html a file's name.")
     found = engine.find_run(said.home, run)
     bar = Bar()
     try:

@@ -66,6 +66,11 @@ def report(error: BaseException, command: str) -> int:
         case engine.MoatError():
             _lines(error.lines())
             return error.exit_code
+        case click.exceptions.NoArgsIsHelpError():  # its text is the whole help
+            group = error.ctx.command
+            names = ", ".join(group.list_commands(error.ctx)) if isinstance(group, click.Group) else ""
+            _lines([f"no command is given; there are: {names}", f"See: {error.ctx.command_path} --help"])
+            return USAGE
         case click.UsageError():
             where = error.ctx.command_path if error.ctx is not None else "moat"
             _lines([error.format_message(), f"See: {where.strip()} --help"])

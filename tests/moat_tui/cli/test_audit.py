@@ -62,6 +62,8 @@ def test_the_dossier_is_written_beside_the_verdict(moat, verdicts, fake, tmp_pat
     out, err = capsys.readouterr()
     assert "[ok]" in out
     assert "dossier written to dossier.html" in err
+    assert moat("audit", "--html", "-", "--export", "proof.json") == 2
+    assert "nothing else is written" in capsys.readouterr().err
     assert moat("audit", "--html", "-") == 0
     assert capsys.readouterr().out == "<p>swift-otter [ok]"
 

@@ -152,6 +152,7 @@ def test_a_bundle_carries_what_others_said(moat, begun, served, put_run, tmp_pat
 @pytest.mark.parametrize(
     ("words", "why"),
     [
+        ((), "there are: key, push, serve, status\n"),
         (("serve",), "--log"),
         (("serve", "--log", "nonsense"), "verifier key"),
         (("serve", "--log", "x", "--listen", "nowhere"), "HOST:PORT"),
