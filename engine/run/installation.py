@@ -71,7 +71,8 @@ def audit_installation(
             found = _told(verify_run(home, info.id), info.id, info.name, str(info.state))
         except MoatError as error:
             found = RunAudit(info.id, TAMPERED, False, info.name, str(info.state), why=str(error))
-        if home.run(info.id).is_dir() and not _never_began(home, info):  # else it was destroyed meanwhile, or is missing
+        # One without a directory was destroyed meanwhile, or is missing.
+        if home.run(info.id).is_dir() and not _never_began(home, info):
             runs.append(found)
     # Read last: a run that began meanwhile is in it, and one that was destroyed meanwhile is said to be.
     return _installation(home, runs)

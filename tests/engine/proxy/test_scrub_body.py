@@ -113,9 +113,10 @@ def test_threat_27_what_says_nothing_for_ever_is_cut() -> None:
     scrubber = ResponseScrubber(LEXICON)
     scrubber.head("GET", 200, b"", [(b"content-encoding", b"gzip")])
     scrubber.body(zlib.compressobj(9, zlib.DEFLATED, 31).flush(zlib.Z_SYNC_FLUSH))
+    for _ in range(20):
+        scrubber.body(b"\0\0\0\xff\xff" * 10_000)
     with pytest.raises(UnreadableBody, match="without saying anything"):
-        for _ in range(200):
-            scrubber.body(b"\0\0\0\xff\xff" * 10_000)
+        scrubber.body(b"\0\0\0\xff\xff" * 10_000)
 
 
 def test_threat_27_a_gzip_bomb_passes_as_the_bomb_it_is() -> None:
