@@ -60,6 +60,16 @@ class Listeners:
         transparent = self.transparent.sockets() if self.transparent is not None else ()
         return self.proxy, *agent, *transparent, self.way
 
+    async def ended(self) -> None:
+        """Return when the container is gone before its time; then nothing reaches the sockets any more."""
+        loop = asyncio.get_running_loop()
+        over = asyncio.Event()
+        loop.add_reader(self.way, over.set)
+        try:
+            await over.wait()
+        finally:
+            loop.remove_reader(self.way)
+
 
 async def open_listeners(
     home: Home, spec: RunSpec, user: str, engine: Runtime, network: Network, *, agent: bool

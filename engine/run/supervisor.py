@@ -233,10 +233,11 @@ class Supervisor:
             freezing = Freezing(launched, self._spec, lambda why: self._become(frozen=why), self._notice)
             frozen = group.create_task(freezing.obey())
             serving = group.create_task(launched.proxy.serve(when_needed=True))
+            heeding = group.create_task(self._heed_listeners(launched))
             async with terminal:
                 code = await launched.container.wait()
             sessions.agent_ended(code)
-            for task in (obeying, renewing, frozen, serving):
+            for task in (obeying, renewing, frozen, serving, heeding):
                 task.cancel()
             freezing.tell()
             await asyncio.wait({serving})
@@ -246,6 +247,17 @@ class Supervisor:
         await records.note(container("stopped" if stopped else "exited", reason=f"exit code {code}"))
         state = RunState.STOPPED if stopped else RunState.EXITED
         return {"state": state, "ended_at": ended_at, "exit_code": code}
+
+    async def _heed_listeners(self, launched: Launched) -> None:
+        """The network fails closed without them, and nothing but this would say why. Cancelled at the end."""
+        if launched.listeners is None:
+            return
+        await launched.listeners.ended()
+        name = self._spec.name
+        self._notice(
+            f"run {name} reaches nothing any more: the container that held its proxy's sockets has ended; "
+            f"end it: moat stop {name}"
+        )
 
     async def _renew(self, records: RunRecords, proxy: ProxyLife) -> None:
         """Give the proxy what the store has, whenever that changes. Cancelled at the agent's end."""

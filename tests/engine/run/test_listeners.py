@@ -89,12 +89,12 @@ async def test_what_does_not_come_is_an_error(tmp_path, wanted):
 
 @pytest.mark.parametrize("policy", ["strict", "permissive"])
 async def test_an_isolated_run_is_served_on_them(one_run, monkeypatch, policy):
-    made = []
+    made, ends = [], []
 
     async def opened(home, spec, info, engine, network, *, agent):
         assert network.apart
         way, other = socket.socketpair()
-        other.close()
+        ends.append(other)
         proxy = socket.create_server(("127.0.0.1", 0))
         made.append(Listeners(proxy, None, bind_doors("127.0.0.1"), way))
         return made[0]
@@ -108,9 +108,18 @@ async def test_an_isolated_run_is_served_on_them(one_run, monkeypatch, policy):
         port = made[0].proxy.getsockname()[1]
         assert run.engine.spec.env["HTTPS_PROXY"].endswith(f":{port}")
         assert [bind.target for bind in run.engine.spec.binds][-1] == "/etc/resolv.conf"
+        await run.at("wait")
+        assert not run.notices
+        ends[0].close()  # its container was killed by somebody
+        async with asyncio.timeout(10):
+            while not run.notices:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert "reaches nothing any more" in run.notices[0]
     run.engine.end()
     await run.result()
     run.over(RunState.EXITED)
+    for end in ends:
+        end.close()
     assert len(made) == (policy == "strict")
     assert all(sock.fileno() == -1 for each in made for sock in each.sockets())
 
