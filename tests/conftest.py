@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 from functools import lru_cache
 
 import pytest
@@ -27,6 +28,15 @@ _engine: EngineInfo | str | None = None
 def docker_engine() -> EngineInfo:
     """The engine behind the tests; skips, or fails in CI, when there is none."""
     return _require_engine()
+
+
+def pytest_configure() -> None:
+    """As at a terminal: who starts the suite in the background (nohup, a CI's shell) may have it ignore these,
+    and all that a test starts would ignore them too.
+    """
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
