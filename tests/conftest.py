@@ -31,8 +31,8 @@ def docker_engine() -> EngineInfo:
 
 
 def pytest_configure() -> None:
-    """As at a terminal: who starts the suite in the background (nohup, a CI's shell) may have it ignore these,
-    and all that a test starts would ignore them too.
+    """As at a terminal: who starts the suite in the background (nohup, a CI's shell) may have it ignore
+    these, and all that a test starts would ignore them too.
     """
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
