@@ -272,7 +272,11 @@ class AgentConnection(WatchedHandler):
         exchange = cast(Exchange | None, hook.flow.metadata.get(EXCHANGE))
         # A client that closes as soon as it has everything is no error, though its record is not built yet.
         if exchange is not None and not exchange.ended:
-            exchange.error = exchange.error or str(hook.flow.error.msg if hook.flow.error else "broken off")
+            # Nor is one that has the head which it asked for: nothing follows that.
+            if hook.flow.request.method != "HEAD" or hook.flow.response is None:
+                exchange.error = exchange.error or str(
+                    hook.flow.error.msg if hook.flow.error else "broken off"
+                )
             await self._finish(exchange)
 
     async def _malformed(self, hook: MalformedHeadHook) -> None:
