@@ -107,6 +107,38 @@ def leaf_hasher(seed: bytes) -> Callable[[int, str, str, str], bytes]:
     return leaf
 
 
+def own_leaf_hasher(seed: bytes) -> Callable[[int, str, str, str], bytes]:
+    """As `leaf_hasher`, for entries whose texts this process has just made: they are not doubted again.
+
+    Every append waits for it, so it repeats the loop above with less in it.
+    """
+    shapes: dict[tuple[str, ...], _Shape] = {}
+    sha256, seeded, parse = hashlib.sha256, hashlib.shake_256(seed), _parse
+
+    def leaf(seq: int, ts: str, kind: str, data_json: str) -> bytes:
+        data = parse(data_json)
+        key = (kind, *data)
+        shape = shapes.get(key)
+        if shape is None:
+            shape = shapes[key] = _shape(key)
+        fields, length = shape
+        salting = seeded.copy()
+        salting.update(seq.to_bytes(8, "big"))
+        stream = salting.digest(length)
+        simple = data_json.isascii() and "\\" not in data_json
+        committed = ""
+        for (_, alone, leads, start, end), value in zip(fields, data.values(), strict=False):
+            # Where no escape stands in the whole, every text stands in it as it is.
+            text = f'"{value}"' if simple and type(value) is str else canonical_value(value)
+            digest = sha256(stream[start:end] + f"{alone}{text}}}".encode()).hexdigest()
+            committed = f'{committed}{leads}{digest}"'
+        return sha256(
+            f'\0{{"data":{{{committed}}},"seq":{seq},"ts":"{ts}","type":"{kind}"}}'.encode()
+        ).digest()
+
+    return leaf
+
+
 def _shape(key: tuple[str, ...]) -> _Shape:
     """What all entries of one type with the same fields share."""
     kind, *names = key

@@ -12,7 +12,7 @@ import msgspec
 
 from engine.audit.canonical import Entry
 from engine.audit.checkpoint import Checkpoint
-from engine.audit.leaf import leaf_hasher
+from engine.audit.leaf import own_leaf_hasher
 from engine.audit.merkle import Frontier
 from engine.audit.note import Note
 
@@ -38,7 +38,7 @@ class Tree:
         self.seed = seed
         self.frontier = frontier or Frontier()
         self.sealed = sealed
-        self._leaf = leaf_hasher(seed)
+        self._leaf = own_leaf_hasher(seed)
 
     @property
     def unsealed(self) -> int:

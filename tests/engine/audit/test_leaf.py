@@ -6,7 +6,15 @@ import json
 import pytest
 
 from engine.audit.canonical import canonical_json
-from engine.audit.leaf import commitment, commitments, entry_leaf, leaf_bytes, leaf_hasher, salts
+from engine.audit.leaf import (
+    commitment,
+    commitments,
+    entry_leaf,
+    leaf_bytes,
+    leaf_hasher,
+    own_leaf_hasher,
+    salts,
+)
 from engine.errors import AuditError
 
 SEED = bytes(range(32))
@@ -104,3 +112,20 @@ def test_a_text_that_is_not_the_one_form_has_no_leaf(text: str):
 def test_nothing_breaks_out_of_a_leaf(ts: str, kind: str):
     with pytest.raises(AuditError):
         leaf_hasher(SEED)(1, ts, kind, "{}")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"line": "plain"},
+        {"line": 'é <b> & \u2028 "q" \\ \x07'},
+        {"a": 1, "b": True, "c": None, "d": -(2**53)},
+        {"e": [1, {"f": "<"}]},
+    ],
+)
+def test_what_is_appended_is_committed_to_as_it_is_verified(data):
+    text = canonical_json(data)
+    for seq in (1, 256, 2**40):
+        assert own_leaf_hasher(SEED)(seq, TS, "console", text) == entry_leaf(SEED, seq, TS, "console", data)
+        assert leaf_hasher(SEED)(seq, TS, "console", text) == entry_leaf(SEED, seq, TS, "console", data)
