@@ -42,6 +42,9 @@ async def pour(writer: asyncio.StreamWriter, size: int, patience: float = 20) ->
         try:
             async with asyncio.timeout(patience):
                 await writer.drain()
+                # A TLS transport of 3.13.0 does not know that the one below it is lost until the loop has
+                # turned, and a drain that has nothing to wait for does not turn it.
+                await asyncio.sleep(0)
         except TimeoutError:
             return sent + len(block)
     return size
