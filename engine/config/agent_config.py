@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.config.dependencies import Dependency
 from engine.config.places import Mount
 from engine.config.rules import HostRules
 
@@ -31,6 +32,16 @@ class ContainerConfig(msgspec.Struct, frozen=True):
     dns: tuple[str, ...] = ()
 
 
+class HooksConfig(msgspec.Struct, frozen=True):
+    """Lines for `sh -c`; "" is none. post_build_root, post_build: once, while the image is made, as root and
+    as the agent's user. pre_run: in every container, before the command, as the agent.
+    """
+
+    post_build_root: str = ""
+    post_build: str = ""
+    pre_run: str = ""
+
+
 class AgentConfig(msgspec.Struct, frozen=True):
     """sandbox: False turns gVisor off, True asks for it, None leaves it to the platform.
 
@@ -54,6 +65,8 @@ class AgentConfig(msgspec.Struct, frozen=True):
     container: ContainerConfig = ContainerConfig()
     secrets: dict[str, str] = {}  # variable -> reference, checked
     decoys: bool = False
+    dependencies: tuple[Dependency, ...] = ()
+    hooks: HooksConfig = HooksConfig()
 
 
 class LoadedConfig(msgspec.Struct, frozen=True):

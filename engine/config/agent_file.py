@@ -14,7 +14,9 @@ interactive                      true or false
 decoys                           true: plant bait in the container
 sandbox                          false or none: without gVisor; true or gvisor: with it
 container                        memory (MB), cpus, dns (list of addresses)
-dependencies, ports              checked for their form, then refused: not supported yet
+dependencies                     list of words: engine/config/dependencies.py
+hooks                            post_build_root, post_build, pre_run: lines for `sh -c`
+ports                            checked for its form, then refused: not supported yet
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.config.agent_config import AgentConfig, ContainerConfig, LoadedConfig, NetworkConfig
+from engine.config.agent_config import AgentConfig, ContainerConfig, HooksConfig, LoadedConfig, NetworkConfig
 from engine.config.agent_grants import read_grants
+from engine.config.dependencies import Dependency, check_dependencies, parse_dependency
 from engine.config.environment import env_problem
 from engine.config.hosts import host_patterns
 from engine.config.places import Mount, build_mount, parse_mount
@@ -41,11 +44,13 @@ FILE_NAMES = ("agent.yaml", "moat.yaml")
 
 _KEYS = (
     "name", "agent", "version", "image", "runtime", "dependencies", "grants", "env", "secrets", "mounts",
-    "ports", "network", "command", "interactive", "sandbox", "container", "decoys",
+    "ports", "network", "command", "interactive", "sandbox", "container", "decoys", "hooks",
 )  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
+_NOT_YET = ("language", "service", "docker", "npm", "pip", "package")  # kinds of dependencies
+_HOOKS = ("post_build_root", "post_build", "pre_run")
 _RUNTIMES = ("docker", "bubblewrap", "apple")
 
 
@@ -112,6 +117,10 @@ def _read(keys: dict[str, Value], workspace: Path, forbidden: Sequence[Path] | N
                 found[key] = _sandbox(value)
             case "container":
                 found[key] = _container(value)
+            case "dependencies":
+                found[key] = _dependencies(value)
+            case "hooks":
+                found[key] = _hooks(value)
     if "secrets" in keys and "env" in keys:
         both = sorted({*keys["secrets"].pairs("")} & {*keys["env"].pairs("")})
         if both:
@@ -220,14 +229,33 @@ def _container(value: Value) -> ContainerConfig:
     return ContainerConfig(memory, cpus, tuple(dns))
 
 
+def _dependencies(value: Value) -> tuple[Dependency, ...]:
+    wanted: list[Dependency] = []
+    for item in value.items("dependencies such as node@20"):
+        try:
+            wanted.append(parse_dependency(item.text("a dependency such as node@20")))
+            check_dependencies(wanted)
+        except UsageError as error:
+            raise item.explained(error) from None
+        if wanted[-1].kind in _NOT_YET:
+            raise item.not_yet(str(wanted[-1]))
+    return tuple(wanted)
+
+
+def _hooks(value: Value) -> HooksConfig:
+    value.verbatim = True
+    hooks = {name: line.text("lines for sh -c") for name, line in value.section(_HOOKS).items()}
+    for name, line in hooks.items():
+        if line.strip():
+            raise value.not_yet(f"the hook {name}")
+    return HooksConfig(**hooks)
+
+
 def _refuse_later_keys(keys: dict[str, Value]) -> None:
     """Keys of features to come: their form is checked now, so that files written today stay good."""
-    if value := keys.get("dependencies"):
-        for item in value.items("dependencies such as node@20"):
-            item.text("a dependency such as node@20")
     if value := keys.get("ports"):
         for item in value.pairs("names to ports").values():
             item.whole(1, 65535, "a port")
-    for name in ("dependencies", "ports"):
+    for name in ("ports",):
         if name in keys and not keys[name].empty:
             raise keys[name].not_yet(name)

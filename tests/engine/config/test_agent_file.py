@@ -209,7 +209,8 @@ def test_errors_name_line_key_expected_and_found(
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ("dependencies: [node@20]", "dependencies"),
+        ("dependencies: [node@20]", "dependencies[0]"),
+        ("hooks: {pre_run: 'true'}", "hooks"),
         ("ports: {web: 3000}", "ports"),
     ],
 )
