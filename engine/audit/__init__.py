@@ -4,12 +4,10 @@
     log, writer        many askers, one writer   verify    a file, from the chain to the verdict
     store, lock, gate  audit.db for the writer   bundle    the same in one JSON document; bundle_read
     finish, held       what a dead writer left   proof     single entries out of it
-    source, read,      audit.db for readers      render    a verdict in words
-    pages
+    source, read,      audit.db for readers      judging/  whose keys count, and the verdict
+    pages, tree_rows
     merkle, leaf, tree the tree beside it        note, checkpoint, keys   what is signed, and by whom
     sealer, run_keys   how a live run signs it   teller    who is told of it
-    evidence, trust,   what it is judged by,     judge     the verdict; tree_checker, tree_judge,
-    pins, sealed       and whose keys count      grounds   installation_judge: its parts
 
 standalone/moat_verify.py verifies the same with nothing but the standard library, and shares no code.
 
@@ -32,23 +30,25 @@ if TYPE_CHECKING:
     from engine.audit.canonical import entry_hash as entry_hash
     from engine.audit.chain import Attestation as Attestation
     from engine.audit.chain import ChainChecker as ChainChecker
-    from engine.audit.evidence import Installation as Installation
-    from engine.audit.evidence import Recorded as Recorded
-    from engine.audit.evidence import installation_from as installation_from
     from engine.audit.finish import append_and_close as append_and_close
     from engine.audit.held import RecordedHead as RecordedHead
+    from engine.audit.judging.evidence import Installation as Installation
+    from engine.audit.judging.evidence import Recorded as Recorded
+    from engine.audit.judging.evidence import installation_from as installation_from
+    from engine.audit.judging.pins import read_pin as read_pin
+    from engine.audit.judging.render import render_verdict as render_verdict
+    from engine.audit.judging.render import verdict_json as verdict_json
+    from engine.audit.judging.verdict import Verdict as Verdict
+    from engine.audit.judging.verdict import contradicted as contradicted
     from engine.audit.log import AuditLog as AuditLog
     from engine.audit.pages import AuditCounts as AuditCounts
     from engine.audit.pages import AuditPages as AuditPages
     from engine.audit.pages import count_entries as count_entries
     from engine.audit.pages import find_pages as find_pages
     from engine.audit.pages import place_of as place_of
-    from engine.audit.pins import read_pin as read_pin
     from engine.audit.proof import prove_entries as prove_entries
     from engine.audit.read import read_entries as read_entries
     from engine.audit.read import read_newest as read_newest
-    from engine.audit.render import render_verdict as render_verdict
-    from engine.audit.render import verdict_json as verdict_json
     from engine.audit.run_keys import RunKeys as RunKeys
     from engine.audit.signer import Signer as Signer
     from engine.audit.types import ENTRY_TYPES as ENTRY_TYPES
@@ -61,30 +61,28 @@ if TYPE_CHECKING:
     from engine.audit.types import policy as policy
     from engine.audit.types import secret as secret
     from engine.audit.types import ssh as ssh
-    from engine.audit.verdict import Verdict as Verdict
-    from engine.audit.verdict import contradicted as contradicted
     from engine.audit.verify import verify_log as verify_log
 
 _HOMES = {
     ".bundle": ("export_bundle", "verify_bundle"),
     ".canonical": ("Entry", "canonical_json", "entry_hash"),
     ".chain": ("Attestation", "ChainChecker"),
-    ".evidence": ("Installation", "Recorded", "installation_from"),
+    ".judging.evidence": ("Installation", "Recorded", "installation_from"),
     ".finish": ("append_and_close",),
     ".held": ("RecordedHead",),
     ".log": ("AuditLog",),
     ".pages": ("AuditCounts", "AuditPages", "count_entries", "find_pages", "place_of"),
-    ".pins": ("read_pin",),
+    ".judging.pins": ("read_pin",),
     ".proof": ("prove_entries",),
     ".read": ("read_entries", "read_newest"),
-    ".render": ("render_verdict", "verdict_json"),
+    ".judging.render": ("render_verdict", "verdict_json"),
     ".run_keys": ("RunKeys",),
     ".signer": ("Signer",),
     ".types": (
         "ENTRY_TYPES", "EntryData", "console", "container", "credential", "exec", "network", "policy",
         "secret", "ssh",
     ),
-    ".verdict": ("Verdict", "contradicted"),
+    ".judging.verdict": ("Verdict", "contradicted"),
     ".verify": ("verify_log",),
 }  # fmt: skip
 __all__ = sorted(name for names in _HOMES.values() for name in names)

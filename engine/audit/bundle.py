@@ -26,18 +26,18 @@ from engine.audit.bundle_read import (
     rewrites,
 )
 from engine.audit.chain import ChainChecker
-from engine.audit.evidence import Installation, TreeEvidence, installation_parts
 from engine.audit.gate import utc_now
-from engine.audit.judge import Case, judge
+from engine.audit.judging.evidence import Installation, TreeEvidence, installation_parts
+from engine.audit.judging.judge import Case, judge
+from engine.audit.judging.tree_checker import TreeChecker
+from engine.audit.judging.tree_judge import TreeJudge
+from engine.audit.judging.verdict import Verdict
 from engine.audit.keys import installation_origin
 from engine.audit.proof import NO_KEY, verify_proof
 from engine.audit.read import entry_of, explained
 from engine.audit.source import read_log
 from engine.audit.strict_json import go_escaped
-from engine.audit.tree_checker import TreeChecker
-from engine.audit.tree_judge import TreeJudge
 from engine.audit.tree_rows import read_tree
-from engine.audit.verdict import Verdict
 from engine.audit.verify import Progress, Watched, feed
 from engine.errors import AuditError
 from engine.events import timestamp

@@ -13,10 +13,10 @@ import msgspec
 
 from engine.audit.canonical import ordered_json
 from engine.audit.chain import Attestation, Row
-from engine.audit.evidence import Installation, TreeEvidence, installation_from, strict_base64
+from engine.audit.judging.evidence import Installation, TreeEvidence, installation_from, strict_base64
+from engine.audit.judging.verdict import Failure
 from engine.audit.strict_json import DIGITS, MAX_DEPTH, deeper_than, go_escaped, no_float, quick_json
 from engine.audit.types import DECLARED_ORDER
-from engine.audit.verdict import Failure
 from engine.errors import AuditError
 
 VERSION = 1

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from engine.audit.verdict import Failure, shown
+from engine.audit.judging.verdict import Failure, shown
 
 type Row = tuple[Any, Any, Any, Any, Any, Any]  # seq, ts, type, prev, data_json, hash: not to be trusted
 

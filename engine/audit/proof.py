@@ -17,21 +17,21 @@ import msgspec
 from engine.audit.bundle_read import installation_of, records, texts
 from engine.audit.canonical import ordered_json
 from engine.audit.chain import TIMESTAMP, TYPE_NAME
-from engine.audit.evidence import Installation, TreeEvidence, installation_parts, strict_base64
-from engine.audit.grounds import anchored, key_grounds, later_command, plural
-from engine.audit.installation_judge import judge_events
-from engine.audit.judge import NO_PIN, OTHER_KEY
+from engine.audit.judging.evidence import Installation, TreeEvidence, installation_parts, strict_base64
+from engine.audit.judging.grounds import anchored, key_grounds, later_command, plural
+from engine.audit.judging.installation_judge import judge_events
+from engine.audit.judging.judge import NO_PIN, OTHER_KEY
+from engine.audit.judging.sealed import Sealed, read_sealed
+from engine.audit.judging.tree_checker import TreeChecker
+from engine.audit.judging.tree_judge import OWN_ENTRIES, SEALED_EVERY, TreeJudge
+from engine.audit.judging.trust import BadKeys, RunTrust, trust_run
+from engine.audit.judging.verdict import INTACT, OPEN, TRUNCATED, UNANCHORED, Failure, Verdict
 from engine.audit.keys import installation_origin
 from engine.audit.leaf import commitment, commitments, leaf_bytes, salts
 from engine.audit.merkle import consistency_proof, consistent, included, inclusion_proof, leaf_hash
 from engine.audit.read import entry_of, explained
-from engine.audit.sealed import Sealed, read_sealed
 from engine.audit.source import read_log
-from engine.audit.tree_checker import TreeChecker
-from engine.audit.tree_judge import OWN_ENTRIES, SEALED_EVERY, TreeJudge
 from engine.audit.tree_rows import read_tree
-from engine.audit.trust import BadKeys, RunTrust, trust_run
-from engine.audit.verdict import INTACT, OPEN, TRUNCATED, UNANCHORED, Failure, Verdict
 from engine.errors import AuditError
 
 VERSION = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from engine.audit.evidence import TreeEvidence
+from engine.audit.judging.evidence import TreeEvidence
 
 
 def read_tree(connection: sqlite3.Connection) -> TreeEvidence | None:

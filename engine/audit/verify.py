@@ -10,15 +10,15 @@ from pathlib import Path
 import msgspec
 
 from engine.audit.chain import Attestation, ChainChecker, Row
-from engine.audit.evidence import Installation, Recorded
-from engine.audit.judge import Case, judge
+from engine.audit.judging.evidence import Installation, Recorded
+from engine.audit.judging.judge import Case, judge
+from engine.audit.judging.tree_checker import TreeChecker
+from engine.audit.judging.tree_judge import TreeJudge
+from engine.audit.judging.trust import BadKeys, installation_keys
+from engine.audit.judging.verdict import OPEN, Failure, Verdict, shown, unreadable
 from engine.audit.keys import installation_origin
 from engine.audit.source import Unusable, read_log
-from engine.audit.tree_checker import TreeChecker
-from engine.audit.tree_judge import TreeJudge
 from engine.audit.tree_rows import read_tree
-from engine.audit.trust import BadKeys, installation_keys
-from engine.audit.verdict import OPEN, Failure, Verdict, shown, unreadable
 
 CHUNK = 4096  # entries between two looks at `cancelled`
 CANCELLED = "cancelled"

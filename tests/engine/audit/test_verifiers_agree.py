@@ -20,7 +20,7 @@ from support.audit_healthy import go_bundle
 from support.audit_proofs import interrupted
 
 from engine.audit.canonical import ordered_json
-from engine.audit.pins import parse_pin
+from engine.audit.judging.pins import parse_pin
 from engine.audit.signer import ed25519_valid, is_public_key
 from engine.audit.standalone import moat_verify
 from engine.errors import AuditError

@@ -8,7 +8,7 @@ import pytest
 
 from engine.audit import append_and_close, console
 from engine.audit.checkpoint import Checkpoint
-from engine.audit.verdict import Verdict
+from engine.audit.judging.verdict import Verdict
 from engine.credentials import KeySource
 from engine.errors import AuditError, RunStateError
 from engine.events import RunInfo, RunState, timestamp

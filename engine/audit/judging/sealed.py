@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from engine.audit.checkpoint import Checkpoint, parse_checkpoint
+from engine.audit.judging.trust import BadKeys, RunTrust, Seal
 from engine.audit.note import BadNote, parse_note
-from engine.audit.trust import BadKeys, RunTrust, Seal
 
 
 class Sealed(msgspec.Struct, frozen=True):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.audit.trust import RunTrust
+from engine.audit.judging.trust import RunTrust
 
 if TYPE_CHECKING:
-    from engine.audit.judge import Case
-    from engine.audit.tree_judge import TreeJudge
+    from engine.audit.judging.judge import Case
+    from engine.audit.judging.tree_judge import TreeJudge
 
 
 def grounds(case: Case) -> tuple[str, ...]:

@@ -10,11 +10,20 @@ from collections.abc import Iterable
 import msgspec
 
 from engine.audit.chain import Attestation, ChainChecker
-from engine.audit.grounds import grounds
+from engine.audit.judging.grounds import grounds
+from engine.audit.judging.tree_checker import TreeChecker
+from engine.audit.judging.tree_judge import TreeJudge
+from engine.audit.judging.verdict import (
+    INTACT,
+    OPEN,
+    TAMPERED,
+    TRUNCATED,
+    UNANCHORED,
+    Failure,
+    Verdict,
+    shown,
+)
 from engine.audit.signer import signature_valid
-from engine.audit.tree_checker import TreeChecker
-from engine.audit.tree_judge import TreeJudge
-from engine.audit.verdict import INTACT, OPEN, TAMPERED, TRUNCATED, UNANCHORED, Failure, Verdict, shown
 
 NO_PIN = "no pinned key vouches for it: anybody could have made it"
 OTHER_KEY = "it is signed by another installation's key than the pinned one"

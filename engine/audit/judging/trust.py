@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from engine.audit.evidence import Installation
+from engine.audit.judging.evidence import Installation
 from engine.audit.keys import Certificate, installation_origin, parse_certificate
 from engine.audit.note import BadNote, Note, parse_note, verified_by
 

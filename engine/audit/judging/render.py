@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.audit.verdict import INTACT, OPEN, UNANCHORED, Verdict
+from engine.audit.judging.verdict import INTACT, OPEN, UNANCHORED, Verdict
 
 _RULE = "─" * 63
 

@@ -8,13 +8,13 @@ import msgspec
 
 from engine.audit.chain import TIMESTAMP
 from engine.audit.checkpoint import Checkpoint, parse_checkpoint
-from engine.audit.evidence import Event, Installation, TreeEvidence, strict_base64
+from engine.audit.judging.evidence import Event, Installation, TreeEvidence, strict_base64
+from engine.audit.judging.sealed import Sealed, read_sealed
+from engine.audit.judging.trust import BadKeys, RunTrust, signers
 from engine.audit.keys import Certificate
 from engine.audit.merkle import included, leaf_hash
 from engine.audit.note import BadNote, parse_note
-from engine.audit.sealed import Sealed, read_sealed
 from engine.audit.strict_json import strict_json
-from engine.audit.trust import BadKeys, RunTrust, signers
 
 
 class RunEvents(msgspec.Struct, frozen=True):

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from engine.audit.chain import Attestation
-from engine.audit.evidence import Installation, Recorded, TreeEvidence
-from engine.audit.installation_judge import RunEvents, judge_events
+from engine.audit.judging.evidence import Installation, Recorded, TreeEvidence
+from engine.audit.judging.installation_judge import RunEvents, judge_events
+from engine.audit.judging.sealed import Sealed, read_sealed
+from engine.audit.judging.trust import BadKeys, RunTrust, trust_run
+from engine.audit.judging.verdict import TAMPERED, TRUNCATED, Failure
 from engine.audit.leaf import SEED_BYTES
 from engine.audit.merkle import Frontier
-from engine.audit.sealed import Sealed, read_sealed
 from engine.audit.strict_json import strict_json
-from engine.audit.trust import BadKeys, RunTrust, trust_run
-from engine.audit.verdict import TAMPERED, TRUNCATED, Failure
 
 SEALED_EVERY = 256  # entries between two checkpoints, at most
 OWN_ENTRIES = 256  # that a later command adds to the log of a killed run, at most

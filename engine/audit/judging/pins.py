@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from engine.audit.evidence import strict_base64
+from engine.audit.judging.evidence import strict_base64
 from engine.audit.note import ED25519, BadNote, NoteKey
 from engine.audit.signer import PUBLIC_KEY_BYTES, is_public_key
 from engine.errors import UsageError

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from engine.audit.chain import Row
+from engine.audit.judging.verdict import Failure
 from engine.audit.leaf import leaf_hasher
 from engine.audit.merkle import EMPTY_ROOT, Frontier
-from engine.audit.verdict import Failure
 from engine.errors import AuditError
 
 
