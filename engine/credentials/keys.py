@@ -11,12 +11,10 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import fcntl
 import os
 import secrets
 import stat
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -25,6 +23,7 @@ from engine.credentials.keychain import Keychain
 from engine.credentials.names import SUFFIX
 from engine.credentials.sealing import KEY_SIZE
 from engine.errors import HomeError, KeychainError
+from engine.file_lock import file_lock
 from engine.home import FILE_MODE, Home
 
 
@@ -196,27 +195,13 @@ class KeySource:
                     return Path(directory) / name
         return None
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> contextlib.AbstractContextManager[None]:
         """One process at a time makes a key. `key.lock` is the name that the Go Moat locks too."""
-        path = self._home.root / "key.lock"
-        fd = self._home.open_private(path, os.O_RDWR | os.O_CREAT)
-        try:
-            deadline = time.monotonic() + self._lock_timeout
-            while True:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise KeychainError(
-                            "another Moat is still making the encryption key",
-                            remedy="It may wait for a keychain prompt; answer that, or end it.",
-                        ) from None
-                    time.sleep(0.02)
-            yield
-        finally:
-            os.close(fd)
+        late = KeychainError(
+            "another Moat is still making the encryption key",
+            remedy="It may wait for a keychain prompt; answer that, or end it.",
+        )
+        return file_lock(self._home, self._home.root / "key.lock", self._lock_timeout, late)
 
 
 def _decode(text: str, place: str) -> bytes:

@@ -8,11 +8,9 @@ the file is named after.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import stat
-import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from engine.credentials.credential import Credential, decode, encode
@@ -20,6 +18,7 @@ from engine.credentials.keys import KeySource
 from engine.credentials.names import check_profile, file_name, provider_name
 from engine.credentials.sealing import seal, unseal
 from engine.errors import CredentialError, CredentialMissing, CredentialUnreadable, HomeError
+from engine.file_lock import file_lock
 from engine.home import Home
 
 
@@ -92,30 +91,16 @@ class CredentialStore:
             raise HomeError(f"{self._path(provider)}: {error.strerror}") from error
         return found.st_ino, found.st_mtime_ns, found.st_size
 
-    @contextlib.contextmanager
-    def lock(self, provider: str, timeout: float = 60.0) -> Iterator[None]:
+    def lock(self, provider: str, timeout: float = 60.0) -> AbstractContextManager[None]:
         """Held by one process at a time, for what begins with `get` and ends with `put`. Blocking.
 
         Raises CredentialError after `timeout` seconds.
         """
         path = self._path(provider)
-        fd = self._home.open_private(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT)
-        try:
-            deadline = time.monotonic() + timeout
-            while True:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise CredentialError(
-                            f"another Moat is still renewing the credential of {provider}",
-                            remedy="Wait for it, or end it.",
-                        ) from None
-                    time.sleep(0.02)
-            yield
-        finally:
-            os.close(fd)
+        late = CredentialError(
+            f"another Moat is still renewing the credential of {provider}", remedy="Wait for it, or end it."
+        )
+        return file_lock(self._home, path.with_name(path.name + ".lock"), timeout, late)
 
     def stored(self) -> list[str]:
         """The providers that have a file, sorted. Opens none."""

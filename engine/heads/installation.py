@@ -9,9 +9,6 @@ step is done by them. So there is always exactly one key that the log names and 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -22,6 +19,7 @@ from engine.audit.keys import installation_origin
 from engine.audit.signer import Signer
 from engine.credentials import KeySource
 from engine.errors import HomeError
+from engine.file_lock import file_lock
 from engine.heads.sealed_key import HeldKey, SealedKey
 from engine.heads.store import HeadsLog, heads_log
 from engine.home import Home
@@ -99,23 +97,10 @@ class Installation:
         return abs(now - datetime.fromisoformat(log.key.made)) >= KEY_LIFE
 
 
-@contextlib.contextmanager
-def _locked(home: Home) -> Iterator[None]:
+def _locked(home: Home) -> contextlib.AbstractContextManager[None]:
     """One process at a time signs for the installation."""
-    fd = home.open_private(home.heads / ".lock", os.O_RDWR | os.O_CREAT)
-    try:
-        deadline = time.monotonic() + LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise HomeError(
-                        f"another Moat has been signing for {LOCK_SECONDS:g} seconds",
-                        remedy="It may wait for a keychain prompt; answer that, or end it.",
-                    ) from None
-                time.sleep(0.005)
-        yield
-    finally:
-        os.close(fd)
+    late = HomeError(
+        f"another Moat has been signing for {LOCK_SECONDS:g} seconds",
+        remedy="It may wait for a keychain prompt; answer that, or end it.",
+    )
+    return file_lock(home, home.heads / ".lock", LOCK_SECONDS, late)

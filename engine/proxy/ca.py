@@ -7,12 +7,8 @@ mitmproxy, so `moat doctor` can look at the CA cheaply.
 from __future__ import annotations
 
 import datetime
-import fcntl
-import os
 import secrets
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -24,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from engine.errors import ProxyError
+from engine.file_lock import file_lock
 from engine.home import Home
 from engine.proxy.trust import Trust, TrustFiles, collect, write
 
@@ -210,23 +207,10 @@ def _damaged(home: Home, why: str) -> ProxyError:
     )
 
 
-@contextmanager
-def _locked(home: Home) -> Iterator[None]:
-    """One process at a time; the lock dies with its holder."""
-    fd = home.open_private(home.ca / "lock", os.O_RDWR | os.O_CREAT)
-    try:
-        deadline = time.monotonic() + _LOCK_TIMEOUT
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise ProxyError(
-                        f"another process has held {home.ca / 'lock'} for {_LOCK_TIMEOUT:.0f} s",
-                        remedy="End the Moat process that hangs, and try again.",
-                    ) from None
-                time.sleep(0.02)
-        yield
-    finally:
-        os.close(fd)
+def _locked(home: Home) -> AbstractContextManager[None]:
+    path = home.ca / "lock"
+    late = ProxyError(
+        f"another process has held {path} for {_LOCK_TIMEOUT:.0f} s",
+        remedy="End the Moat process that hangs, and try again.",
+    )
+    return file_lock(home, path, _LOCK_TIMEOUT, late)
