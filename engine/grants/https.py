@@ -7,14 +7,14 @@ honoured, unless the route says otherwise. No exception that leaves here holds a
 from __future__ import annotations
 
 import http.client
-import socket
 import ssl
 import urllib.error
 import urllib.request
 from email.message import Message
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+from engine.grants.deadline import Deadline
 from engine.grants.route import Route
 
 _LARGEST_ANSWER = 1024 * 1024
@@ -33,9 +33,9 @@ def ask(
     body: bytes = b"",
     route: Route | None = None,
 ) -> tuple[int, bytes]:
-    """Status and body, the body of a success only. Blocking: `timeout` bounds each wait, in seconds.
+    """Status and body, the body of a success only. Blocking, for `timeout` seconds at most.
 
-    Raises Unreachable.
+    What resolves names has its own limit. Raises Unreachable.
     """
     route = route or Route()
     sent = urllib.request.Request(
@@ -44,24 +44,21 @@ def ask(
         method=method,
         headers={"User-Agent": "moat", "Accept": "application/json", **headers},
     )
-    handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
-    try:
-        context = _trust(route.ca)
-        if route.address:
-            handlers += [urllib.request.ProxyHandler({}), _Detour(context, route.address)]
-        else:
-            if route.proxy is not None:
-                handlers.append(urllib.request.ProxyHandler({"https": route.proxy} if route.proxy else {}))
-            handlers.append(urllib.request.HTTPSHandler(context=context))
-        with urllib.request.build_opener(*handlers).open(sent, timeout=timeout) as answer:
-            return answer.status, answer.read(_LARGEST_ANSWER)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, b""
-    except urllib.error.URLError as error:
-        raise Unreachable(_reason(error.reason)) from None
-    except (OSError, http.client.HTTPException) as error:
-        raise Unreachable(_reason(error)) from None
+    with Deadline(timeout) as deadline:
+        try:
+            handlers = [_NoRedirect(), _Https(_trust(route.ca), deadline, route), *_proxy(route)]
+            with urllib.request.build_opener(*handlers).open(sent, timeout=timeout) as answer:
+                status, body = answer.status, answer.read(_LARGEST_ANSWER)
+        except urllib.error.HTTPError as error:
+            with error:
+                status, body = error.code, b""
+        except urllib.error.URLError as error:
+            raise _unreachable(error.reason, deadline) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise _unreachable(error, deadline) from None
+        if deadline.over:  # what was cut off looks like an end
+            raise _unreachable(TimeoutError(), deadline)
+        return status, body
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -73,23 +70,34 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-class _Detour(urllib.request.HTTPSHandler):
-    """Dials another address; the certificate must still be the host's."""
+class _Https(urllib.request.HTTPSHandler):
+    """Dials in time, and another address if the route has one; the certificate must still be the host's."""
 
-    def __init__(self, context: ssl.SSLContext, address: tuple[str, int]) -> None:
+    def __init__(self, context: ssl.SSLContext, deadline: Deadline, route: Route) -> None:
         super().__init__(context=context)
         self._trusting = context
-        self._address = address
+        self._deadline = deadline
+        self._address = route.address
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        trusting, address = self._trusting, self._address
+        deadline, detour = self._deadline, self._address
 
         class Connection(http.client.HTTPSConnection):
-            def connect(self) -> None:
-                plain = socket.create_connection(address, self.timeout)
-                self.sock = trusting.wrap_socket(plain, server_hostname=self.host)
+            def __init__(self, *args: Any, **more: Any) -> None:  # noqa: ANN401
+                super().__init__(*args, **more)
+                # What http.client dials with, before it speaks to a proxy or begins TLS.
+                self._create_connection = lambda address, *_: deadline.dial(detour or address)
 
-        return self.do_open(Connection, req, context=trusting)
+        return self.do_open(Connection, req, context=self._trusting)
+
+
+def _proxy(route: Route) -> list[urllib.request.BaseHandler]:
+    """None: the environment's."""
+    if route.address:
+        return [urllib.request.ProxyHandler({})]
+    if route.proxy is None:
+        return []
+    return [urllib.request.ProxyHandler({"https": route.proxy} if route.proxy else {})]
 
 
 def _trust(more: Path | None) -> ssl.SSLContext:
@@ -103,6 +111,12 @@ def _trust(more: Path | None) -> ssl.SSLContext:
         return context
     context.load_verify_locations(certifi.where())
     return context
+
+
+def _unreachable(error: object, deadline: Deadline) -> Unreachable:
+    return Unreachable(
+        f"no whole answer came within {deadline.seconds:g} s" if deadline.over else _reason(error)
+    )
 
 
 def _reason(error: object) -> str:

@@ -16,7 +16,7 @@ from engine.grants.route import Route
 from engine.grants.table import Provider
 from engine.grants.tokens import check_token
 
-TIMEOUT = 15.0  # seconds for each wait
+TIMEOUT = 15.0  # seconds; the credential is locked meanwhile
 _REFUSED = (400, 401, 403)  # RFC 6749 §5.2 has 400 and 401
 
 
