@@ -21,6 +21,7 @@ from engine.doctor.local_checks import (
     check_key,
     check_providers,
     check_python,
+    check_settings,
 )
 from engine.doctor.machine import Machine
 from engine.doctor.results import CheckResult, CheckState
@@ -42,6 +43,7 @@ CHECKS = {
     "clock": ("Clock", 15.0),
     "ca": ("Certificate authority", 10.0),
     "heads": ("Installation log", 10.0),
+    "settings": ("Settings", 10.0),
     "providers": ("Own providers", 10.0),
     "leftovers": ("Leftovers of dead runs", 20.0),
 }  # name: title, seconds it may take
@@ -87,6 +89,7 @@ def _bind(
         "clock": lambda: check_clock(machine, home),
         "ca": lambda: in_thread(lambda: check_ca(home, datetime.now(UTC))),
         "heads": lambda: in_thread(lambda: check_heads(lambda: look_at_heads(home))),
+        "settings": lambda: in_thread(lambda: check_settings(lambda: _host_config(home))),
         "providers": lambda: in_thread(lambda: check_providers(lambda: load_providers(home).bad)),
         "leftovers": lambda: check_leftovers(home, find),
     }
@@ -143,6 +146,12 @@ async def in_thread[T](work: Callable[[], T]) -> T:
 
     threading.Thread(target=body, daemon=True, name="moat-check").start()
     return await done
+
+
+def _host_config(home: Home) -> None:
+    from engine.run.spec import check_host_config  # what only runs need costs time to import
+
+    check_host_config(home)
 
 
 def _key_location(home: Home) -> Callable[[], KeyLocation]:

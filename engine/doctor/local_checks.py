@@ -170,6 +170,16 @@ def check_heads(look: Callable[[], HeadsState | None]) -> CheckResult:
     return _heads(CheckState.OK, f"{found.events} events, continued since its last signed head")
 
 
+def check_settings(look: Callable[[], None]) -> CheckResult:
+    """The person's own config.yaml: a mistake in it stops every run. `look` raises it."""
+    try:
+        look()
+    except MoatError as error:
+        message = ": ".join(filter(None, (error.what, error.detail)))
+        return _settings(CheckState.FAIL, message, error.remedy or "Correct it; until then no run starts.")
+    return _settings(CheckState.OK, "no mistake in config.yaml")
+
+
 def check_providers(problems: Callable[[], Sequence[ConfigError]]) -> CheckResult:
     """The person's own providers: one file with a mistake disables itself only, so it is a warning."""
     found = problems()
@@ -194,6 +204,10 @@ def _key(state: CheckState, message: str, remedy: str = "") -> CheckResult:
 
 def _heads(state: CheckState, message: str, remedy: str = "") -> CheckResult:
     return CheckResult("heads", "Installation log", state, message, remedy)
+
+
+def _settings(state: CheckState, message: str, remedy: str = "") -> CheckResult:
+    return CheckResult("settings", "Settings", state, message, remedy)
 
 
 def _ca(state: CheckState, message: str, remedy: str = "") -> CheckResult:

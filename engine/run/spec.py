@@ -28,7 +28,7 @@ from engine.config import (
     parse_mount,
     protected_places,
 )
-from engine.config.host import load_host_config
+from engine.config.host import HostNetwork, load_host_config
 from engine.errors import UsageError
 from engine.home import Home
 from engine.proxy.destination import Destination
@@ -157,8 +157,7 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         tty=interactive and request.tty,
         keep=request.keep,
         connect_to=tuple(parse_connect_to(text) for text in request.connect_to),
-        upstream_ca=_upstream_ca(request.upstream_ca, "--upstream-ca")
-        or _upstream_ca(own.upstream_ca, "network.upstream_ca in config.yaml:"),
+        upstream_ca=_upstream_ca(request.upstream_ca, "--upstream-ca") or _own_upstream_ca(own),
         upstream_proxy=find_upstream_proxy(own.upstream_proxy, os.environ),
         passthrough=_once((*own.passthrough, *config.network.passthrough)),
         transparent=config.network.transparent,
@@ -166,6 +165,14 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         workspace_record=host.workspace_record,
         private=_private(request.allow_private, own.allow_private),
     )
+
+
+def check_host_config(home: Home) -> None:
+    """Raises, for what in config.yaml would stop every run, as `settle` does."""
+    own = load_host_config(home).network
+    _own_upstream_ca(own)
+    find_upstream_proxy(own.upstream_proxy, os.environ)
+    _private((), own.allow_private)
 
 
 def _refuse_beyond(able: Abilities, runtime: str, request: RunRequest, config: AgentConfig) -> None:
@@ -270,6 +277,10 @@ def _check_targets(mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
 def _private(asked: tuple[str, ...], settled: tuple[str, ...]) -> tuple[Destination, ...]:
     found = [parse_private(text, "network.allow_private in config.yaml:") for text in settled]
     return tuple(dict.fromkeys([*found, *map(parse_private, asked)]))
+
+
+def _own_upstream_ca(own: HostNetwork) -> Path | None:
+    return _upstream_ca(own.upstream_ca, "network.upstream_ca in config.yaml:")
 
 
 def _upstream_ca(name: str, said_by: str) -> Path | None:

@@ -18,13 +18,17 @@ from engine.doctor.local_checks import (
     check_key,
     check_providers,
     check_python,
+    check_settings,
     judge_clock,
     parse_time,
 )
 from engine.doctor.results import CheckState
+from engine.errors import MoatError
 from engine.grants import load_providers
 from engine.heads import HeadsState, look_at_heads
 from engine.home import Home
+from engine.run.request import RunRequest
+from engine.run.spec import check_host_config, settle
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -164,6 +168,30 @@ def test_a_mistake_in_ones_own_providers_is_a_warning_that_names_the_file(tmp_pa
     home.write(home.providers / "a.yaml", b"a: 1\n")
     found = check_providers(lambda: load_providers(home).bad)
     assert (found.state, "a.yaml:1" in found.message) == (CheckState.WARN, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("theme: moat-dark\ndecoy: true\n", "config.yaml:2: "),
+        ("network:\n  approval_timeout: 1\n", "config.yaml:2: "),
+        ("network: {upstream_ca: /nowhere/ca.pem}\n", "/nowhere/ca.pem"),
+        ("network: {allow_private: ['a.test:99999']}\n", "a.test:99999"),
+        (b"\xff", "config.yaml"),
+    ],
+)
+def test_a_mistake_in_the_settings_stops_every_run_and_is_named_with_its_line(tmp_path, text, said):
+    home = Home(tmp_path / "home")
+    look = lambda: check_host_config(home)  # noqa: E731
+    assert check_settings(look).state is CheckState.OK
+    home.write(home.config_file, text if isinstance(text, bytes) else text.encode())
+    found = check_settings(look)
+    assert (found.state, found.needed, said in found.message) == (CheckState.FAIL, True, True), found
+    assert found.remedy
+    with pytest.raises(MoatError):
+        settle(home, RunRequest(workspace=str(tmp_path), command=("true",)))
+    home.write(home.config_file, b"theme: moat-dark\n")
+    assert check_settings(look).state is CheckState.OK
 
 
 def test_the_installations_log(tmp_path):
