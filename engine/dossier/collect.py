@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from engine.audit import Entry, Verdict, render_verdict
+from engine.audit.grounds import plural
 from engine.dossier.page import Dossier, Proof, Workspace, render
 from engine.dossier.story import KINDS, Story
 from engine.errors import AuditError, HomeError, MoatError
@@ -45,7 +46,8 @@ def write_dossier(
         for record in records:
             story.request(record)
     if requests.skipped:
-        problems.append(f"{requests.skipped} lines of network.jsonl cannot be read")
+        lines = plural(requests.skipped, "line", "lines")
+        problems.append(f"{lines} of network.jsonl cannot be read")
     printed = LogTail(home, run.id)
     last = printed.last(LAST_LINES)
     return render(

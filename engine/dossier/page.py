@@ -127,6 +127,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["size"] = _size
+    environment.filters["of"] = _of
     return environment
 
 
@@ -150,6 +151,10 @@ def _size(count: int) -> str:
             break
         value /= 1024
     return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def _of(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _when(ts: str) -> str:
@@ -271,5 +276,5 @@ def _alarms(dossier: Dossier) -> list[str]:
         )
         said.append(f"{what}{times}: {message or group.example} (entry {group.seq})")
     if len(dossier.story.alarms) > MOST_ROWS:
-        said.append(f"… and {len(dossier.story.alarms) - MOST_ROWS:,} more kinds of alarms")
+        said.append(f"… and {_of(len(dossier.story.alarms) - MOST_ROWS, 'more kind')} of alarms")
     return said

@@ -154,6 +154,23 @@ async def test_it_tells_the_story(home):
         assert said in text, said
 
 
+async def test_one_of_a_thing_is_one(home):
+    run = FinishedRun(home)
+    run.request(RequestRecord("1", "2026-01-01T00:00:00Z", "GET", "https://a.test/", "a.test", 200))
+    run.append("network.jsonl", "no record")
+    run.printed("hello there")
+    run.record(
+        WorkspaceRecord(**looked(before=Look("2026-01-01T00:00:00Z", files=1), after=Look("", files=2_345)))
+    )
+    await run.close()
+    text = " ".join(read(run.page()).text.split())
+    for said in (
+        "1 request to 1 host.", "The last line:", "Before: 1 file,", "After: 2,345 files,",
+        "1 line of network.jsonl cannot be read",
+    ):  # fmt: skip
+        assert said in text, said
+
+
 async def test_a_record_that_was_changed_after_the_run_is_an_alarm(home):
     run = FinishedRun(home)
     run.record(WorkspaceRecord(**looked()), digest="0" * 64)
