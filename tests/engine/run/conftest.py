@@ -80,6 +80,10 @@ class OneRun:
         reached.cancel()
         assert self.engine.reached[step].is_set(), f"it ended before {step}: {self.task}"
 
+    async def running(self):
+        self.begin()
+        await self.at("wait")
+
     async def result(self):
         async with asyncio.timeout(PATIENCE):
             return await self.task

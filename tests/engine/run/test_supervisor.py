@@ -1,9 +1,6 @@
 """One run's life on a scripted engine: whatever fails, and whenever it is stopped, it ends whole."""
 
 import asyncio
-import errno
-import os
-import threading
 
 import pytest
 from support.fake_runtime import STEPS
@@ -13,19 +10,13 @@ from engine.events import ControlRequest, RunState
 from engine.proxy import ProxyServer
 from engine.run import metadata, supervisor
 from engine.run.control import ask
-from engine.run.tail import LogTail
 from engine.run.terminal import AgentIO
-
-
-async def running(run):
-    run.begin()
-    await run.at("wait")
 
 
 async def test_a_run_that_ends_by_itself(one_run):
     heard = []
     run = one_run(AgentIO(stdout=heard.append))
-    await running(run)
+    await run.running()
     assert run.metadata.state is RunState.RUNNING
     run.engine.attachment.feed(b"hello\n")
     run.engine.end(3)
@@ -154,7 +145,7 @@ async def test_stop_asks_and_a_second_interrupt_kills(one_run):
     run = one_run()
     run.engine.stop_ends_it = False
     run.engine.held["stop"] = asyncio.Event()
-    await running(run)
+    await run.running()
     run.supervisor.interrupt()
     await run.at("stop")
     assert run.metadata.state is RunState.STOPPING
@@ -172,7 +163,7 @@ async def test_stop_asks_and_a_second_interrupt_kills(one_run):
 async def test_kill_over_the_control_socket(one_run):
     run = one_run()
     run.engine.stop_ends_it = False
-    await running(run)
+    await run.running()
     assert (await ask(run.home, run.id, ControlRequest(op="ping"))).ok
     await ask(run.home, run.id, ControlRequest(op="kill"))
     assert (await run.result()).exit_code == 137
@@ -194,7 +185,7 @@ async def test_an_agent_that_cannot_be_killed(one_run, monkeypatch):
     monkeypatch.setattr(supervisor, "_DIE", 0.05)
     run = one_run()
     run.engine.stop_ends_it = False
-    await running(run)
+    await run.running()
     run.supervisor.request_stop()
     with pytest.raises(ContainerFailed, match="did not end"):
         await run.result()
@@ -214,7 +205,7 @@ async def test_the_daemon_dies_in_the_middle(one_run, monkeypatch):
     run.engine.held["wait"] = asyncio.Event()
     run.engine.fails["wait"] = RuntimeUnavailable("the daemon is gone", remedy="start it")
     run.engine.held["remove_run"] = asyncio.Event()
-    await running(run)
+    await run.running()
     run.engine.held["wait"].set()
     await run.at("remove_run")
     assert closed  # before anything that may take long
@@ -226,21 +217,10 @@ async def test_the_daemon_dies_in_the_middle(one_run, monkeypatch):
     assert "the daemon is gone" in run.metadata.error
 
 
-async def test_the_output_breaks(one_run):
-    run = one_run()
-    await running(run)
-    run.engine.attachment.feed(b"half")
-    run.engine.attachment.feed(RuntimeUnavailable("Docker broke off the agent's output"))
-    with pytest.raises(RuntimeUnavailable):
-        await run.result()
-    run.over(RunState.FAILED)
-    assert [line.line for line in LogTail(run.home, run.id).read()] == ["half"]
-
-
 async def test_removing_fails(one_run):
     run = one_run()
     run.engine.fails["remove_run"] = RuntimeUnavailable("not now")
-    await running(run)
+    await run.running()
     run.engine.end(0)
     assert (await run.result()).state is RunState.EXITED
     assert run.metadata.state is RunState.EXITED
@@ -253,7 +233,7 @@ async def test_removing_hangs(one_run, monkeypatch):
     monkeypatch.setattr(supervisor, "_REMOVE", 0.05)
     run = one_run()
     run.engine.held["remove_run"] = asyncio.Event()
-    await running(run)
+    await run.running()
     run.engine.end(0)
     assert (await run.result()).state is RunState.EXITED
     (notice,) = run.notices
@@ -264,7 +244,7 @@ async def test_removing_hangs(one_run, monkeypatch):
 async def test_the_final_state_comes_after_the_removal_and_the_signature(one_run):
     run = one_run()
     run.engine.held["remove_run"] = asyncio.Event()
-    await running(run)
+    await run.running()
     run.engine.end(0)
     await run.at("remove_run")
     assert run.metadata.state is RunState.RUNNING
@@ -275,7 +255,7 @@ async def test_the_final_state_comes_after_the_removal_and_the_signature(one_run
 
 async def test_keep_keeps_the_container_and_nothing_else(one_run):
     run = one_run(keep=True)
-    await running(run)
+    await run.running()
     run.engine.end(0)
     await run.result()
     assert run.engine.containers == {run.id}
@@ -303,7 +283,7 @@ async def test_a_later_metadata_write_fails(one_run, monkeypatch, when):
         run.engine.held["start"].set()
         await run.at("wait")
     else:
-        await running(run)
+        await run.running()
         monkeypatch.setattr(supervisor, "write_metadata", full_disk)
     if when == "stopping":
         run.supervisor.request_stop()
@@ -322,149 +302,12 @@ def full_disk(home, info):
     raise HomeError("the disk is full: metadata.json could not be written")
 
 
-async def test_a_sink_that_breaks_leaves_the_agent_alone(one_run):
-    def broken(data):
-        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
-
-    run = one_run(AgentIO(stdout=broken))
-    await running(run)
-    for _ in range(3):
-        run.engine.attachment.feed(b"x\n")
-    run.engine.end(0)
-    assert (await run.result()).state is RunState.EXITED
-    run.over(RunState.EXITED)
-    (notice,) = run.notices
-    assert "stdout" in notice
-    assert len(LogTail(run.home, run.id).read()) == 3
-
-
-async def test_a_blocked_sink_stalls_neither_control_nor_stop(one_run):
-    release, entered = threading.Event(), threading.Event()
-
-    def blocked(data):
-        entered.set()
-        release.wait(PATIENCE_IN_THREAD)
-
-    run = one_run(AgentIO(stdout=blocked))
-    await running(run)
-    run.engine.attachment.feed(b"x\n")
-    assert await asyncio.to_thread(entered.wait, 10)
-    assert (await ask(run.home, run.id, ControlRequest(op="ping"))).ok
-    run.supervisor.request_stop()
-    info = await run.result()  # the reader never reads again, and is not waited for
-    assert info.state is RunState.STOPPED
-    run.over(RunState.STOPPED)
-    assert "not being read" in run.notices[0]
-    assert len(LogTail(run.home, run.id).read()) == 1
-    release.set()
-
-
-@pytest.mark.parametrize("kill", [False, True])
-async def test_a_stalled_reader_cannot_hold_up_an_engine_that_waits_for_it(one_run, kill):
-    """Docker tells of the end of an agent, even of a killed one, only when its output was taken."""
-    release, entered = threading.Event(), threading.Event()
-
-    def blocked(data):
-        entered.set()
-        release.wait(PATIENCE_IN_THREAD)
-
-    run = one_run(AgentIO(stdout=blocked))
-    run.engine.end_waits_for_output = True
-    await running(run)
-    for number in range(5):
-        run.engine.attachment.feed(f"{number}\n".encode())
-    assert await asyncio.to_thread(entered.wait, 10)
-    run.supervisor.request_stop(kill=kill)
-    assert (await run.result()).state is RunState.STOPPED
-    run.over(RunState.STOPPED)
-    assert len(LogTail(run.home, run.id).read()) == 5  # the files have it all
-    release.set()
-
-
-PATIENCE_IN_THREAD = 30
-
-
-async def test_a_slow_reader_gets_every_byte_after_the_agents_end(one_run):
-    """The bound is on the engine's silence; the reader may take as long as it likes."""
-    release, heard = threading.Event(), []
-
-    def slow(data):
-        release.wait(PATIENCE_IN_THREAD)
-        heard.append(data)
-
-    run = one_run(AgentIO(stdout=slow))
-    await running(run)
-    for _ in range(20):
-        run.engine.attachment.feed(b"x" * 100)
-    run.engine.end(0)
-    done, _ = await asyncio.wait({run.task}, timeout=2.2)  # more than twice the silence allowed
-    assert not done
-    release.set()
-    await run.result()
-    assert b"".join(heard) == b"x" * 2000
-    run.over(RunState.EXITED)
-
-
-async def test_an_output_that_never_ends_is_given_up(one_run):
-    run = one_run()
-    await running(run)
-    run.engine.attachment.feed(b"x\n")
-    run.engine.end(0, output_too=False)
-    assert (await run.result()).state is RunState.EXITED
-    run.over(RunState.EXITED)
-    assert len(LogTail(run.home, run.id).read()) == 1
-    assert len(run.notices) == 1
-
-
-async def test_a_stop_after_the_agents_own_end_does_not_rename_it(one_run):
-    release = threading.Event()
-    run = one_run(AgentIO(stdout=lambda data: release.wait(PATIENCE_IN_THREAD)))
-    await running(run)
-    run.engine.attachment.feed(b"x\n")
-    run.engine.end(5)
-    async with asyncio.timeout(10):
-        while run.engine.sockets[0].fileno() != -1:  # noqa: ASYNC110 - the proxy closes when the end was heard
-            await asyncio.sleep(0.001)
-    run.supervisor.request_stop(kill=True)
-    info = await run.result()
-    release.set()
-    assert (info.state, info.exit_code) == (RunState.EXITED, 5)
-
-
-async def test_five_megabytes_without_a_line_end(one_run):
-    heard = []
-    run = one_run(AgentIO(stdout=heard.append))
-    await running(run)
-    for _ in range(80):
-        run.engine.attachment.feed(b"a" * 65536)
-    run.engine.end(0)
-    await run.result()
-    assert sum(map(len, heard)) == 80 * 65536
-    run.over(RunState.EXITED)
-    assert sum(len(line.line) for line in LogTail(run.home, run.id).read()) == 80 * 65536
-
-
 async def test_an_agent_that_is_gone_at_once(one_run):
     run = one_run()
     run.engine.end(0)
     run.begin()
     assert (await run.result()).exit_code == 0
     run.over(RunState.EXITED)
-
-
-async def test_stdin_ends(one_run):
-    reader, writer = os.pipe()
-    os.write(writer, b"question\n")
-    os.close(writer)
-    run = one_run(AgentIO(stdin=reader), interactive=True)
-    await running(run)
-    async with asyncio.timeout(10):
-        await run.engine.attachment.stdin_closed.wait()
-    assert run.engine.attachment.given == b"question\n"
-    run.engine.end(0)
-    await run.result()
-    run.over(RunState.EXITED)
-    os.close(reader)
 
 
 async def test_the_audit_gate_closes_in_the_middle(one_run, monkeypatch):
@@ -477,7 +320,7 @@ async def test_the_audit_gate_closes_in_the_middle(one_run, monkeypatch):
         return logs[-1]
 
     monkeypatch.setattr(supervisor.AuditLog, "open", opened)
-    await running(run)
+    await run.running()
     logs[0].closed_because = "the disk is full"
     for _ in range(3):
         run.engine.attachment.feed(b"goes on\n")
