@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 
 from engine.audit import Entry, Verdict, render_verdict
-from engine.audit.grounds import plural
-from engine.dossier.page import Dossier, Proof, Workspace, render
+from engine.dossier.page import Dossier, Proof, Workspace, amount, render
 from engine.dossier.story import KINDS, Story
 from engine.errors import AuditError, HomeError, MoatError
 from engine.events import RunInfo, timestamp
@@ -46,8 +45,7 @@ def write_dossier(
         for record in records:
             story.request(record)
     if requests.skipped:
-        lines = plural(requests.skipped, "line", "lines")
-        problems.append(f"{lines} of network.jsonl cannot be read")
+        problems.append(f"{amount(requests.skipped, 'line')} of network.jsonl cannot be read")
     printed = LogTail(home, run.id)
     last = printed.last(LAST_LINES)
     return render(

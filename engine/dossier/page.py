@@ -127,7 +127,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["size"] = _size
-    environment.filters["of"] = _of
+    environment.filters["of"] = amount
     return environment
 
 
@@ -153,7 +153,8 @@ def _size(count: int) -> str:
     return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
 
 
-def _of(number: int, noun: str) -> str:
+def amount(number: int, noun: str) -> str:
+    """`1 line`, `2,000 lines`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
@@ -276,5 +277,5 @@ def _alarms(dossier: Dossier) -> list[str]:
         )
         said.append(f"{what}{times}: {message or group.example} (entry {group.seq})")
     if len(dossier.story.alarms) > MOST_ROWS:
-        said.append(f"… and {_of(len(dossier.story.alarms) - MOST_ROWS, 'more kind')} of alarms")
+        said.append(f"… and {amount(len(dossier.story.alarms) - MOST_ROWS, 'more kind')} of alarms")
     return said
