@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from e2e.conftest import CANARY, kill, wait_until
+from support.outside import Outside
 
 INTRUDER = Path(__file__).with_name("intruder.py")
 SANDBOXES = [
@@ -27,25 +28,58 @@ def own_address() -> str:
         return probe.getsockname()[0]
 
 
+# What an agent gains of a kernel that is not this machine's: gVisor's own.
+_GVISORS = {
+    "a user namespace", "a user and a network namespace", "a cgroup namespace", "clone3", "the kernel's log",
+    "the kernel's settings", "a control group of its own",
+}  # fmt: skip
+# Process one is the container's own init; io_uring goes nowhere that other calls do not, and engines from 25
+# on deny it.
+_RUNCS = {"the memory of process one", "io_uring"}
+GAINED = {"standard": _RUNCS, "gvisor": _GVISORS, "bubblewrap": set()}
+TCP, UDP = socket.IPPROTO_TCP, socket.IPPROTO_UDP
+
+
 @pytest.mark.parametrize("policy", ["strict", "permissive"])
 @pytest.mark.parametrize("sandbox", SANDBOXES)
-def test_threat_19_22_24_an_agent_that_wants_out_stays_in(moat, workspace, sandbox, policy):
+def test_threat_16_17_19_22_24_an_agent_that_wants_out_stays_in(
+    moat, workspace, tmp_path, request, sandbox, policy
+):
+    runtime = request.node.callspec.id.partition("-")[0]
     shutil.copy(INTRUDER, workspace)
-    with socket.create_server(("0.0.0.0", 0)) as service:
+    shutil.copy(INTRUDER.with_name("escapes.py"), workspace)
+    with Outside(tmp_path) as outside:
+        told = {"POLICY": policy, **outside.told(own_address())}
         done = moat(
             "run", workspace, "--name", "intruder", "--policy", policy, *sandbox,
-            "-e", f"HOST_ADDRESS={own_address()}", "-e", f"POLICY={policy}",
-            "-e", f"HOST_SERVICE={service.getsockname()[1]}",
+            *(word for name, value in told.items() for word in ("-e", f"{name}={value}")),
             "--", "python3", "/workspace/intruder.py",
         )  # fmt: skip
+        heard, left = outside.heard(), outside.left()
     out = json.loads(done.stdout)
-    asked = {name: rule for name, rule in out.items() if name.startswith("proxy to ")}
+    assert str(workspace) not in Path("/proc/self/mountinfo").read_text()
+
+    asked = out.pop("proxy")
     expected = {"ip-literal", "not-allowed"} if policy == "strict" else {"private-address"}
     assert set(asked.values()) <= expected, asked
-    assert len(asked) == 11
-    others = {name: said for name, said in out.items() if name not in asked}
-    assert [name for name, said in others.items() if not said.startswith("refused: ")] == [], others
-    assert len(others) == (12 + 2 * 14 if policy == "strict" else 10)
+    outwards = out.pop("outwards")
+    closed = policy == "strict" or runtime == "bubblewrap"
+    if closed:
+        assert (heard, left or set()) == ([], set())
+        assert outwards["TCP"].startswith("refused: ")
+    else:  # else this test could not see what it looks for
+        assert {"direct", "broadcast to 255.255.255.255"} <= set(heard)
+        assert left is None or {TCP, UDP} <= left
+    gained = {
+        name: said
+        for group in out.values()
+        for name, said in group.items()
+        if not said.startswith("refused: ") and name not in GAINED[runtime]
+    }
+    assert gained == {}
+    tried = {group: len(attempts) for group, attempts in (*out.items(), ("proxy", asked), ("out", outwards))}
+    services = 2 + 2 * 14 if policy == "strict" else 0
+    assert tried == {"others": 6 + services, "kernel": 35, "network": 13, "proxy": 17, "out": 14}
     assert moat.json("audit", "intruder")["valid"] is True
 
 

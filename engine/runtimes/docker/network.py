@@ -63,6 +63,10 @@ def interface_name(run_id: str) -> str:
     return "moat" + hashlib.sha256(run_id.encode()).hexdigest()[:10]
 
 
+def bridge_of(network: Network) -> str:
+    return interface_name(network.name.removeprefix(network_name("")))
+
+
 async def create_network(
     client: Client, run_id: str, home_label: str, internal: bool, *, apart: bool = False
 ) -> Network:

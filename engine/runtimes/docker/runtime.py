@@ -8,10 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
 from engine.errors import RuntimeUnavailable
 from engine.runtimes.docker import image, network, reap
+from engine.runtimes.docker.broadcast import deafen
 from engine.runtimes.docker.client import Client, open_client
 from engine.runtimes.docker.container import Container, create_container
+from engine.runtimes.docker.network import bridge_of
 from engine.runtimes.reach import Wanted, bind_here, proxy_reach
 from engine.runtimes.spec import ContainerSpec, EngineInfo, Leftover, Network
 from engine.runtimes.terms import Terms, engine_terms
@@ -57,7 +61,12 @@ class DockerRuntime:
         return await network.create_network(self._client, run_id, home_label, internal, apart=apart)
 
     async def terms(self, network: Network, requested: bool | None, uid: int, gid: int) -> Terms:
-        return engine_terms(await self.info(), network, requested, uid, gid)
+        info = await self.info()
+        terms = engine_terms(info, network, requested, uid, gid)
+        # A rootless engine's bridge is in a namespace of its own, where nothing of this machine listens.
+        if network.apart and network.internal and info.platform == "linux" and not info.rootless:
+            return msgspec.structs.replace(terms, remark=deafen(bridge_of(network)))
+        return terms
 
     async def bind(self, network: Network, wanted: Sequence[Wanted]) -> list[socket.socket]:
         info = await self.info()
