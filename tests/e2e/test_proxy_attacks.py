@@ -1,4 +1,4 @@
-"""What an adversary writes to the proxy from a container, under both runtimes; each case by its number."""
+"""What an adversary writes to the proxy from a container, under every runtime; each case by its number."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ RULES = "network:\n  rules:\n    - api.github.com:\n        - deny * /admin/**\n
     params=[
         pytest.param(["--no-sandbox"], marks=pytest.mark.docker, id="runc"),
         pytest.param([], marks=[pytest.mark.docker, pytest.mark.gvisor], id="gvisor"),
+        pytest.param(["--runtime", "bubblewrap"], marks=pytest.mark.bubblewrap, id="bubblewrap"),
     ],
 )
 def attacks(request, tmp_path_factory, github):

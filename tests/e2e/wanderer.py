@@ -1,5 +1,6 @@
 """A client that has never heard of a proxy, and one that looks for other ways. Prints JSON."""
 
+import base64
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import struct
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 OUT = {}
 POOL = ThreadPoolExecutor(32)
@@ -72,9 +74,11 @@ def dns(server, name, kind):
         return struct.unpack("!H", sock.recv(4096)[6:8])[0]
 
 
-def reached(address):
+def reached(address, user=""):
+    password = f"Proxy-Authorization: Basic {base64.b64encode(user.encode()).decode()}\r\n" if user else ""
+    head = f"GET http://api.github.com/ HTTP/1.1\r\nHost: api.github.com\r\n{password}\r\n"
     with socket.create_connection(address, 2) as sock:
-        sock.sendall(b"GET / HTTP/1.1\r\nHost: api.github.com\r\n\r\n")
+        sock.sendall(head.encode())
         return "answered" if sock.recv(1) else "refused: cut off"
 
 
@@ -103,8 +107,10 @@ attempt("IPv6", lambda: reached(("2606:50c0:8000::153", 443)))
 attempt("v4-mapped", lambda: reached(("::ffff:140.82.112.3", 443)))
 attempt("metadata", lambda: reached(("169.254.169.254", 80)))
 if OTHER:
-    for port in (80, 443, int(os.environ["OTHER_PORT"])):
-        attempt(f"another run's {port}", lambda port=port: reached((OTHER, port)))
+    theirs = urlsplit(os.environ["OTHER_PROXY"])
+    user = f"{theirs.username}:{theirs.password}"  # even with the password that only that run has
+    for port in (80, 443, theirs.port):
+        attempt(f"another run's {port}", lambda port=port: reached((OTHER, port), user))
     attempt("another run's names", lambda: dns(OTHER, "a.test", 1))
 POOL.shutdown()
 sys.stdout.write(json.dumps(OUT))
