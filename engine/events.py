@@ -68,6 +68,7 @@ class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     connect_to: tuple[str, ...] = ()
     upstream_ca: str = ""
     decoys: bool = False
+    services: dict[str, str] = {}  # service -> image
     frozen: str = ""  # why its network is frozen, which it then stays; empty while it is not
 
     @property

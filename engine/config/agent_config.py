@@ -42,6 +42,16 @@ class HooksConfig(msgspec.Struct, frozen=True):
     pre_run: str = ""
 
 
+class ServiceConfig(msgspec.Struct, frozen=True):
+    """image: in place of the official one. env: further variables of its server. wait: whether the agent
+    starts only once the service can be used.
+    """
+
+    image: str = ""
+    env: dict[str, str] = {}
+    wait: bool = True
+
+
 class AgentConfig(msgspec.Struct, frozen=True):
     """sandbox: False turns gVisor off, True asks for it, None leaves it to the platform.
 
@@ -67,6 +77,7 @@ class AgentConfig(msgspec.Struct, frozen=True):
     decoys: bool = False
     dependencies: tuple[Dependency, ...] = ()
     hooks: HooksConfig = HooksConfig()
+    services: dict[str, ServiceConfig] = {}  # only of services among the dependencies
 
 
 class LoadedConfig(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ decoys                           true: plant bait in the container
 sandbox                          false or none: without gVisor; true or gvisor: with it
 container                        memory (MB), cpus, dns (list of addresses)
 dependencies                     list of words: engine/config/dependencies.py
+services                         mapping of a service among them to image, env, wait
 hooks                            post_build_root, post_build, pre_run: lines for `sh -c`
 ports                            checked for its form, then refused: not supported yet
 """
@@ -29,6 +30,7 @@ from pathlib import Path
 
 from engine.config.agent_config import AgentConfig, ContainerConfig, HooksConfig, LoadedConfig, NetworkConfig
 from engine.config.agent_grants import read_grants
+from engine.config.agent_services import read_services
 from engine.config.dependencies import Dependency, check_dependencies, parse_dependency
 from engine.config.environment import env_problem
 from engine.config.hosts import host_patterns
@@ -44,12 +46,12 @@ FILE_NAMES = ("agent.yaml", "moat.yaml")
 
 _KEYS = (
     "name", "agent", "version", "image", "runtime", "dependencies", "grants", "env", "secrets", "mounts",
-    "ports", "network", "command", "interactive", "sandbox", "container", "decoys", "hooks",
+    "ports", "network", "command", "interactive", "sandbox", "container", "decoys", "hooks", "services",
 )  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
-_NOT_YET = ("language", "service", "docker", "npm", "pip", "package")  # kinds of dependencies
+_NOT_YET = ("language", "docker", "npm", "pip", "package")  # kinds of dependencies
 _HOOKS = ("post_build_root", "post_build", "pre_run")
 _RUNTIMES = ("docker", "bubblewrap", "apple")
 
@@ -121,11 +123,19 @@ def _read(keys: dict[str, Value], workspace: Path, forbidden: Sequence[Path] | N
                 found[key] = _dependencies(value)
             case "hooks":
                 found[key] = _hooks(value)
+            case "services":
+                found[key] = read_services(value, _IMAGE)
     if "secrets" in keys and "env" in keys:
         both = sorted({*keys["secrets"].pairs("")} & {*keys["env"].pairs("")})
         if both:
             raise keys["secrets"].refused(f"{both[0]} is set in env too", remedy="Keep one of the two.")
-    return AgentConfig(**found)  # type: ignore[arg-type]  # each case above has the field's type
+    config = AgentConfig(**found)  # type: ignore[arg-type]  # each case above has the field's type
+    for name in config.services:
+        if not any(wanted.kind == "service" and wanted.name == name for wanted in config.dependencies):
+            raise keys["services"].refused(
+                f"{name} is not among the dependencies", remedy=f"Add it there, with a version: {name}@…"
+            )
+    return config
 
 
 def _runtime(value: Value) -> str:

@@ -66,6 +66,7 @@ class ProxyServer:
         self._admission = Admission(spec, recorder, holding)
         try:
             self._subnets = tuple(ipaddress.ip_network(part.strip()) for part in spec.subnet.split(","))
+            self._strangers = frozenset(map(ipaddress.ip_address, spec.strangers))
         except ValueError as error:
             raise ProxyError(f"not a subnet: {spec.subnet!r}", detail=str(error)) from error
         self._servers: list[asyncio.Server] = []
@@ -232,4 +233,6 @@ class ProxyServer:
             return False
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
+        if address in self._strangers:
+            return False
         return any(address.version == net.version and address in net for net in self._subnets)

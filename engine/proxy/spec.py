@@ -91,6 +91,7 @@ class ProxySpec(msgspec.Struct, frozen=True):
     served: what the proxy itself gives to its run.
     decoys: what freezes the run's network when it is seen leaving.
     ssh: the SSH servers of the run's grants; tunnels to them carry SSH alone.
+    strangers: addresses inside the subnet that are dropped all the same: what else is on the run's network.
     """
 
     run_id: str
@@ -111,6 +112,7 @@ class ProxySpec(msgspec.Struct, frozen=True):
     decoys: tuple[Decoy, ...] = ()
     ssh: tuple[Destination, ...] = ()
     alone: bool = False
+    strangers: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"ProxySpec(run_id={self.run_id!r}, mode={self.mode!r}, injections={self.injections!r})"

@@ -19,6 +19,7 @@ from engine.config import WORKSPACE, AgentConfig, RequestRule, parse_grant
 from engine.config.policies import ASK, PERMISSIVE, STRICT
 from engine.errors import ApprovalNeeded, UsageError
 from engine.home import Home
+from engine.run.services import services_of
 from engine.runtimes import ABILITIES
 
 
@@ -36,6 +37,7 @@ class Asks(msgspec.Struct, frozen=True):
     unsandboxed: bool = False
     workspace_read_only: bool = False
     secrets: tuple[str, ...] = ()  # "REFERENCE as VARIABLE"
+    services: tuple[str, ...] = ()  # "NAME from the image IMAGE", where that is not the official one
 
 
 def asks_of(workspace: Path, config: AgentConfig) -> Asks:
@@ -58,6 +60,13 @@ def asks_of(workspace: Path, config: AgentConfig) -> Asks:
         unsandboxed=config.sandbox is False or not ABILITIES[config.runtime or "docker"].gvisor,
         workspace_read_only=any(m.target == WORKSPACE and m.read_only for m in config.mounts),
         secrets=tuple(sorted(f"{reference} as {name}" for name, reference in config.secrets.items())),
+        services=tuple(
+            sorted(
+                f"{each.name} from the image {each.image}"
+                for each in services_of(config)
+                if not each.official
+            )
+        ),
     )
 
 
@@ -68,6 +77,7 @@ def widened(before: Asks, now: Asks, *, isolated: bool = False) -> tuple[str, ..
     """
     wishes = [f"grant {grant}" for grant in now.grants if not _covered(grant, before.grants)]
     wishes += [f"secret {secret}" for secret in now.secrets if secret not in before.secrets]
+    wishes += [f"service {service}" for service in now.services if service not in before.services]
     # A mount that was writable covers its read-only form.
     covered = {*before.mounts, *(mount.removesuffix(":rw") + ":ro" for mount in before.mounts)}
     wishes += [f"mount {mount}" for mount in now.mounts if mount not in covered]

@@ -34,6 +34,7 @@ def first_info(spec: RunSpec, granted: Granted) -> RunInfo:
         connect_to=spec.request.connect_to,
         upstream_ca=spec.request.upstream_ca,
         decoys=spec.decoys,
+        services={service.name: service.image for service in spec.services},
         rootfs=str(spec.rootfs or ""),
     )
 
@@ -64,6 +65,8 @@ def given(spec: RunSpec) -> str:
         parts.append("passthrough " + ", ".join(spec.passthrough))
     if spec.decoys:
         parts.append("decoys")
+    if spec.services:
+        parts.append("services " + ", ".join(f"{each.name} ({each.image})" for each in spec.services))
     if not spec.workspace_record:
         parts.append("no record of the workspace")
     if spec.private:

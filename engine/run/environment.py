@@ -61,8 +61,11 @@ def container_environment(
     placeholders: Mapping[str, str],
     user: Mapping[str, str],
     java_store: bool,
+    beside: Iterable[str] = (),
 ) -> dict[str, str]:
     """Every variable the agent starts with: Moat's, the grants' placeholders, then the person's own.
+
+    beside: host names on the run's own network, which the proxy does not lead to.
 
     `user` comes last, so a person may replace a placeholder; names that would move the proxy were
     refused when they were read (config.check_env).
@@ -70,7 +73,7 @@ def container_environment(
     env = {"MOAT_RUN_ID": run_id, "NODE_USE_ENV_PROXY": "1", "NODE_EXTRA_CA_CERTS": CA_CERT}
     for name in ("HTTP_PROXY", "HTTPS_PROXY"):
         env[name] = env[name.lower()] = proxy_url
-    env["NO_PROXY"] = env["no_proxy"] = _NO_PROXY
+    env["NO_PROXY"] = env["no_proxy"] = ",".join((_NO_PROXY, *beside))
     env |= dict.fromkeys(_BUNDLE_VARIABLES, CA_BUNDLE)
     if java_store:
         env["JAVA_TOOL_OPTIONS"] = (

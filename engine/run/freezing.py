@@ -8,7 +8,9 @@ from collections.abc import Callable
 from engine.errors import MoatError
 from engine.events import timestamp
 from engine.run.launch import Launched
+from engine.run.sidecar import Sidecars
 from engine.run.spec import RunSpec
+from engine.runtimes import Container
 
 
 class Freezing:
@@ -37,7 +39,9 @@ class Freezing:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._launched.ssh.aclose())
             if not self._spec.isolated:
-                group.create_task(self._disconnect())
+                # The agent may have put what must not leave into one of its sidecars.
+                group.create_task(self._disconnect(self._launched.sidecars))
+                group.create_task(self._disconnect(self._launched.container))
 
     def tell(self) -> None:
         """Also of a freeze that came with the agent's last breath; once."""
@@ -51,9 +55,9 @@ class Freezing:
             f"ends. What it sent: moat trace {name}; end it: moat stop {name}"
         )
 
-    async def _disconnect(self) -> None:
+    async def _disconnect(self, reaching: Container | Sidecars) -> None:
         try:
-            await self._launched.container.disconnect()
+            await reaching.disconnect()
         except MoatError as error:
             name = self._spec.name
             self._notice(

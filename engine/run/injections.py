@@ -45,6 +45,7 @@ class Granted:
         self.ssh: SshAccess | None = None
         self.aws: AwsRole | None = None
         self.decoys = Planted()
+        self.services: dict[str, str] = {}  # service -> the password of its server
         self.placeholders: dict[str, str] = {}
         for item in providers:
             for variable, placeholder in item.env.items():
@@ -54,7 +55,7 @@ class Granted:
     def hidden(self) -> tuple[str, ...]:
         """Every value that must never be written down."""
         credentials = [value for injection in self.injections for value in injection.secrets]
-        return (*credentials, *self.secrets.masked, *self.decoys.hidden)
+        return (*credentials, *self.secrets.masked, *self.decoys.hidden, *self.services.values())
 
     def __repr__(self) -> str:
         return f"Granted({', '.join(injection.grant for injection in self.injections)})"

@@ -27,6 +27,8 @@ from engine.run.injections import Granted
 from engine.run.listeners import Listeners, open_listeners
 from engine.run.port_relay import start_port_relay
 from engine.run.proxy_life import ProxyLife
+from engine.run.services import start_services, variables
+from engine.run.sidecar import Sidecars
 from engine.run.spec import RunSpec
 from engine.run.ssh_delivery import SshDelivery, deliver_ssh
 from engine.run.transparent import open_transparent, resolver_bind
@@ -64,6 +66,7 @@ class Launched:
     sandbox: Sandbox
     ssh: contextlib.AsyncExitStack
     listeners: Listeners | None
+    sidecars: Sidecars
 
     async def close(self) -> None:
         """Close what this process holds of it; the container is the engine's to remove."""
@@ -84,6 +87,7 @@ async def launch(
     recorder: RunRecorder,
     holding: Holding,
     ready: Callable[[], Awaitable[None]],
+    sidecars: Sidecars,
     say: Callable[[str], None],
 ) -> Launched:
     """Bring the run up; the agent starts when `ready` is over. On any error, and when cancelled, nothing of
@@ -104,6 +108,19 @@ async def launch(
             except (MoatError, OSError) as error:
                 network = await _not_apart(home, spec, engine, error, say)
                 terms = await engine.terms(network, spec.sandbox, os.getuid(), os.getgid())
+        services = group.create_task(
+            start_services(
+                spec.services,
+                granted.services,
+                sidecars,
+                engine,
+                say,
+                run_id=spec.id,
+                home_label=home_label(home.root),
+                network=network,
+                sandbox=terms.sandbox,
+            )
+        )
         reach = terms.reach
         if terms.remark:
             say(terms.remark)
@@ -134,6 +151,7 @@ async def launch(
         aws = deliver_aws(granted.aws, spec.id, (reach.host, port, token), recorder.learn, say)
         ca, trust = await certificates
         await image
+        await services  # the agent finds them by their addresses
         container = await whole(
             engine.create(
                 _container_spec(
@@ -147,14 +165,16 @@ async def launch(
                     delivery,
                     (resolver_bind(home, spec.id, transparent.address),) if transparent else (),
                     aws,
+                    sidecars.hosts,
                 ),
             )
         )
         attachment = await container.attach()
         undo.push_async_callback(attachment.close)
         await ready()
+        await sidecars.ready(say)
         starting = group.create_task(container.start())
-        served = _proxy_spec(spec, granted, aws, token, reach)
+        served = _proxy_spec(spec, granted, aws, token, reach, tuple(sidecars.hosts.values()))
         proxy = ProxyLife(partial(_make_proxy, served, ca, recorder, holding), listener, transparent)
         undo.push_async_callback(proxy.close)
         if loading is not None:
@@ -164,7 +184,7 @@ async def launch(
         if container.left_out:
             say(f"no decoys where something lies already: ~/{', ~/'.join(container.left_out)}")
         undo.pop_all()
-    return Launched(container, attachment, proxy, terms.sandbox, ssh, listeners)
+    return Launched(container, attachment, proxy, terms.sandbox, ssh, listeners, sidecars)
 
 
 async def _network(home: Home, spec: RunSpec, engine: Runtime, *, apart: bool) -> Network:
@@ -239,7 +259,12 @@ def _proxy_url(reach: ProxyReach, port: int, token: str) -> str:
 
 
 def _proxy_spec(
-    spec: RunSpec, granted: Granted, aws: AwsDelivery, token: str, reach: ProxyReach
+    spec: RunSpec,
+    granted: Granted,
+    aws: AwsDelivery,
+    token: str,
+    reach: ProxyReach,
+    strangers: tuple[str, ...],
 ) -> ProxySpec:
     return ProxySpec(
         run_id=spec.id,
@@ -256,10 +281,11 @@ def _proxy_spec(
         upstream_proxy=spec.upstream_proxy,
         subnet=reach.peers,
         alone=reach.alone,
-        hidden=(*granted.secrets.masked, *granted.decoys.hidden),
+        hidden=(*granted.secrets.masked, *granted.decoys.hidden, *granted.services.values()),
         decoys=granted.decoys.decoys,
         served=aws.served,
         ssh=granted.ssh.servers if granted.ssh else (),
+        strangers=strangers,
     )
 
 
@@ -274,6 +300,7 @@ def _container_spec(
     ssh: SshDelivery,
     more: tuple[Bind, ...],
     aws: AwsDelivery,
+    beside: dict[str, str],
 ) -> ContainerSpec:
     return ContainerSpec(
         run_id=spec.id,
@@ -284,9 +311,15 @@ def _container_spec(
         env=container_environment(
             proxy_url=proxy_url,
             run_id=spec.id,
-            placeholders={**granted.placeholders, **ssh.env, **aws.env},
+            placeholders={
+                **granted.placeholders,
+                **ssh.env,
+                **aws.env,
+                **variables(spec.services, granted.services),
+            },
             user={**granted.secrets.values, **spec.env},
             java_store=bool(trust.java_store),
+            beside=beside,
         ),
         binds=tuple(Bind(str(mount.source), mount.target, read_only=mount.read_only) for mount in spec.mounts)
         + ssh.binds
@@ -301,7 +334,7 @@ def _container_spec(
         user=terms.user,
         sandbox=terms.sandbox,
         network=network,
-        extra_hosts=terms.reach.extra_hosts,
+        extra_hosts={**terms.reach.extra_hosts, **beside},
         dns=spec.dns,
         rootfs=str(spec.rootfs or ""),
         hidden=spec.hidden,

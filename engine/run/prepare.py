@@ -19,6 +19,7 @@ from engine.run.decoys import make_decoys
 from engine.run.injections import Granted, open_grants
 from engine.run.refresh import router
 from engine.run.request import RunRequest
+from engine.run.services import new_passwords
 from engine.run.spec import RunSpec, settle
 from engine.run.ssh_access import open_ssh
 from engine.run.supervisor import Supervisor
@@ -48,6 +49,7 @@ async def prepare(
     granted.ssh = await open_ssh(home, spec.profile, ssh) if ssh else None
     if spec.decoys:
         granted.decoys = make_decoys(aws=not roles)
+    granted.services = new_passwords(spec.services)
     unasked = approve(
         home,
         spec.workspace,

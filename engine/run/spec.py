@@ -37,6 +37,7 @@ from engine.proxy.private import parse_private
 from engine.proxy.upstream_proxy import UpstreamProxy, find_upstream_proxy
 from engine.run.names import check_run_name, new_run_id, new_run_name
 from engine.run.request import RunRequest
+from engine.run.services import Service, services_of
 from engine.runtimes import ABILITIES, Abilities, choose_runtime
 
 DEFAULT_IMAGE = "debian:bookworm-slim"
@@ -83,6 +84,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     transparent: bool | None  # None: where the proxy is the only way out
     decoys: bool
     workspace_record: bool
+    services: tuple[Service, ...]
 
     @property
     def isolated(self) -> bool:
@@ -163,6 +165,7 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         transparent=config.network.transparent,
         decoys=request.decoys if request.decoys is not None else host.decoys or config.decoys,
         workspace_record=host.workspace_record,
+        services=services_of(config),
         private=_private(request.allow_private, own.allow_private),
     )
 
@@ -193,6 +196,12 @@ def _refuse_beyond(able: Abilities, runtime: str, request: RunRequest, config: A
         raise UsageError(
             f"--keep: the runtime {runtime!r} has no container that could stay",
             remedy="Leave it out; what the agent writes to the workspace stays.",
+        )
+    services = ", ".join(service.name for service in services_of(config))
+    if services and not able.sidecars:
+        raise UsageError(
+            f"the runtime {runtime!r} cannot run services beside the agent: {services}",
+            remedy="Leave them out of dependencies, or use the runtime 'docker'.",
         )
     if config.container.dns and not able.open_network:
         raise UsageError(

@@ -39,6 +39,7 @@ from engine.run.names import check_run_name
 from engine.run.records import RunRecords
 from engine.run.reports import take_report
 from engine.run.sessions import Sessions
+from engine.run.sidecar import Sidecars
 from engine.run.spec import RunSpec
 from engine.run.terminal import AgentIO
 from engine.run.workspace_record import watched_workspace
@@ -165,6 +166,9 @@ class Supervisor:
             workspace = watched_workspace(self._home, self._spec, records, self._notice)
             watch = await made.enter_async_context(workspace)
             made.push_async_callback(self._remove, engine)
+            sidecars = await made.enter_async_context(
+                Sidecars(self._home, self._spec.id, records, self._notice)
+            )
             self._expect_viewer()
             launched = await self._unless_stopped(
                 launch(
@@ -175,6 +179,7 @@ class Supervisor:
                     records,
                     self._approvals.holding,
                     watch.ready,
+                    sidecars,
                     self._notice,
                 )
             )

@@ -11,18 +11,20 @@ class Abilities(msgspec.Struct, frozen=True):
     """images: it runs images, and can leave a container of one behind; otherwise programs of this machine, or
     of a directory tree. open_network: there can be a way out beside the proxy. gvisor: it can use gVisor.
     docker: there is a Docker engine, whose socket a container can be shown, and which makes privileged ones.
+    sidecars: further containers can be on a run's network.
     """
 
     images: bool = True
     open_network: bool = True
     gvisor: bool = True
     docker: bool = True
+    sidecars: bool = True
 
 
 ABILITIES = {
     "docker": Abilities(),
-    "bubblewrap": Abilities(images=False, open_network=False, gvisor=False, docker=False),
-    "apple": Abilities(gvisor=False, docker=False),
+    "bubblewrap": Abilities(images=False, open_network=False, gvisor=False, docker=False, sidecars=False),
+    "apple": Abilities(gvisor=False, docker=False, sidecars=False),
 }
 
 _OF_DOCKER = {

@@ -60,7 +60,8 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
         its ENTRYPOINT stays.
     home_files: put into the agent's home directory, as its own; paths are relative to it. What the image or
         a mount has in that place already stays as it is.
-    user: "uid:gid", or "" for whatever the image names.
+    workdir: "" is the image's own.
+    user: "uid:gid", or the name of one that the image knows, or "" for whatever the image names.
     dns: addresses of resolvers; ignored on an internal network, where nothing resolves.
     memory_mb, cpus: limits; None is no limit.
     rootfs, hidden: for a runtime without images, the directory tree that is its system ("": this machine's

@@ -14,6 +14,12 @@ PASSWD = "/etc/passwd"
 GROUP = "/etc/group"
 
 
+def ids_of(user: str) -> tuple[int, int] | None:
+    """Those of "uid:gid"; None for a name, which the image knows."""
+    uid, _, gid = user.partition(":")
+    return (int(uid), int(gid)) if uid.isdigit() and gid.isdigit() else None
+
+
 def known_user(passwd: bytes, uid: int) -> bool:
     return _has_id(passwd, uid)
 

@@ -122,6 +122,10 @@ class Container:
     async def address(self) -> str:
         return self._spec.network.gateway
 
+    async def image_id(self) -> str:
+        """There are no images."""
+        return ""
+
     async def stop(self, grace: float = 10) -> None:
         """TERM to the agent, then KILL after `grace` seconds. One that has ended is fine."""
         await self.kill("SIGTERM")

@@ -29,7 +29,6 @@ def container_body(spec: ContainerSpec) -> dict[str, Any]:
     body: dict[str, Any] = {
         "Image": spec.image,
         "Env": [f"{name}={value}" for name, value in spec.env.items()],
-        "WorkingDir": spec.workdir,
         "Labels": {**spec.labels, RUN_LABEL: spec.run_id, HOME_LABEL: spec.home_label},
         "Tty": spec.tty,
         "OpenStdin": spec.interactive,
@@ -44,6 +43,8 @@ def container_body(spec: ContainerSpec) -> dict[str, Any]:
     if spec.address:
         endpoint = {"IPAMConfig": {"IPv4Address": spec.address}}
         body["NetworkingConfig"] = {"EndpointsConfig": {spec.network.name: endpoint}}
+    if spec.workdir:
+        body["WorkingDir"] = spec.workdir
     if spec.user:
         body["User"] = spec.user
     if spec.command:

@@ -74,6 +74,12 @@ class Container:
             found = await self._docker.show()
         return str(found["NetworkSettings"]["Networks"][self._spec.network.name]["IPAddress"])
 
+    async def image_id(self) -> str:
+        """Of the image that it was made from, e.g. "sha256:…": a name may be another image tomorrow."""
+        async with self._client.asking("look at the container"):
+            found = await self._docker.show()
+        return str(found["Image"])
+
     async def disconnect(self) -> None:
         """Take it off the run's network, its only one. One that has ended is fine."""
         async with self._client.asking("take the container off its network"):

@@ -96,6 +96,11 @@ _KNOWN = (
         r"failed to load (\S+): permission denied", "{it} cannot be executed in the container", _EXECUTABLE
     ),
     _Known(
+        r"unable to find user ([^:\s]+): no matching entries",
+        "the image has no user {it}",
+        "Use an image that has it.",
+    ),
+    _Known(
         r"no command specified",
         "there is nothing to run: the image has no command of its own",
         "Give a command after --, as in: moat run -- CMD ARG…, or set `command:` in agent.yaml.",

@@ -19,7 +19,7 @@ from aiodocker.containers import DockerContainer
 from engine.runtimes.docker.body import runs_as_root
 from engine.runtimes.home_files import NONE, OwnFiles, own_files
 from engine.runtimes.spec import ContainerSpec, PlacedFile
-from engine.runtimes.user import GROUP, HOME, PASSWD, home_of, known_user, with_group, with_user
+from engine.runtimes.user import GROUP, HOME, PASSWD, home_of, ids_of, known_user, with_group, with_user
 
 # Directories that Moat alone makes. Above any other path nothing is said about directories: to name one
 # would replace the link that some images have there (Fedora's /etc/ssl/certs).
@@ -32,8 +32,8 @@ async def place_files(container: DockerContainer, spec: ContainerSpec) -> tuple[
     """
     files = list(spec.files)
     home: tuple[int, int] | None = None
-    if not runs_as_root(spec.user):
-        uid, gid = (int(part) for part in spec.user.split(":"))
+    if not runs_as_root(spec.user) and (ids := ids_of(spec.user)):
+        uid, gid = ids
         passwd, group = await asyncio.gather(_read(container, PASSWD), _read(container, GROUP))
         if not known_user(passwd, uid):
             home = (uid, gid)
