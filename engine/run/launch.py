@@ -174,7 +174,7 @@ async def launch(
         await ready()
         await sidecars.ready(say)
         starting = group.create_task(container.start())
-        served = _proxy_spec(spec, granted, aws, token, reach, tuple(sidecars.hosts.values()))
+        served = _proxy_spec(spec, granted, aws, token, reach, sidecars.strangers)
         proxy = ProxyLife(partial(_make_proxy, served, ca, recorder, holding), listener, transparent)
         undo.push_async_callback(proxy.close)
         if loading is not None:

@@ -48,6 +48,7 @@ _NOT_THERE = (126, 127)  # exit codes of a command that the image does not have
 class SidecarSpec(msgspec.Struct, frozen=True, kw_only=True):
     """name: the host name that the agent reaches it by. title: for messages, e.g. "the service postgres".
     ready: a command that, run in it, ends with 0 once it can be used. wait: whether the agent waits for that.
+    proxied: whether the run's proxy listens to it; what it then sends counts as the agent's.
     """
 
     name: str
@@ -55,6 +56,7 @@ class SidecarSpec(msgspec.Struct, frozen=True, kw_only=True):
     container: ContainerSpec
     ready: tuple[str, ...]
     wait: bool = True
+    proxied: bool = False
 
 
 class Sidecar:
@@ -103,6 +105,11 @@ class Sidecars:
     def hosts(self) -> dict[str, str]:
         """Name -> address, of all that have started."""
         return {each.spec.name: each.address for each in self._all}
+
+    @property
+    def strangers(self) -> tuple[str, ...]:
+        """The addresses that the run's proxy does not listen to."""
+        return tuple(each.address for each in self._all if not each.spec.proxied)
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
