@@ -1,4 +1,4 @@
-"""Which runtime a run uses (seeds/container-runtimes.md, "Runtime detection").
+"""Which runtime a run uses.
 
 Who asks, in order: `--runtime`, `MOAT_RUNTIME`, `runtime:` of the configuration; otherwise DETECTION, read
 from its top. A runtime that somebody asked for and that is not available is an error, never a fallback:

@@ -1,4 +1,4 @@
-"""How a container reaches the run's proxy (DESIGN.md, "Reach and isolation per runtime").
+"""How a container reaches the run's proxy.
 
 On native Linux that is the gateway of the run's own bridge, where only that bridge's containers and the
 host itself can connect; on a network apart from the host, an address that only its containers know. Docker

@@ -1,4 +1,4 @@
-"""How strongly a container is isolated (seeds/container-runtimes.md, "Sandbox modes").
+"""How strongly a container is isolated: the sandbox modes of Docker's.
 
 On Linux gVisor is required unless a person turned it off. Docker Desktop cannot offer gVisor, so there
 the mode is always standard and `--no-sandbox` changes nothing.

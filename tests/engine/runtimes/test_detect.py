@@ -1,4 +1,4 @@
-"""The seed's table of detection, over every machine, every state of Apple containers and every override."""
+"""The table of detection, over every machine, every state of Apple containers and every override."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MACHINES = [
 
 
 def expected(host: HostFacts) -> str:
-    """seeds/container-runtimes.md, "Runtime detection", line by line."""
+    """As the README says."""
     if host.system == "darwin" and host.macos >= 26 and host.machine == "arm64" and host.apple_lacks == "":
         return "apple"
     return "docker"
