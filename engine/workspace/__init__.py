@@ -4,6 +4,7 @@
     folders      going down a tree that is an agent's, by descriptors
     listing      what is there, bounded          snapshot   the first look       comparison  the second one
     contents     the texts in between            differ     unified diffs        record   workspace.json
+    usage        how much a tree takes           removal    taking one away
 
 A workspace is the agent's: nothing of it is ever run here (git least of all), no link is followed, nothing
 that is not a regular file is opened, and every look is bounded in number, bytes and time. What is left out
@@ -18,16 +19,23 @@ from engine.lazy import exports
 
 if TYPE_CHECKING:
     from engine.workspace.comparison import compare as compare
+    from engine.workspace.folders import open_root as open_root
     from engine.workspace.record import FileState as FileState
     from engine.workspace.record import LeftOut as LeftOut
     from engine.workspace.record import Look as Look
     from engine.workspace.record import WorkspaceChange as WorkspaceChange
     from engine.workspace.record import WorkspaceRecord as WorkspaceRecord
+    from engine.workspace.removal import empty_folder as empty_folder
     from engine.workspace.snapshot import Snapshot as Snapshot
     from engine.workspace.snapshot import take_snapshot as take_snapshot
+    from engine.workspace.usage import Usage as Usage
+    from engine.workspace.usage import disk_usage as disk_usage
 
 _HOMES = {
     ".comparison": ("compare",),
+    ".folders": ("open_root",),
+    ".removal": ("empty_folder",),
+    ".usage": ("Usage", "disk_usage"),
     ".record": ("FileState", "LeftOut", "Look", "WorkspaceChange", "WorkspaceRecord"),
     ".snapshot": ("Snapshot", "take_snapshot"),
 }
