@@ -53,9 +53,11 @@ if TYPE_CHECKING:
     from engine.events import GrantUse as GrantUse
     from engine.events import LogLine as LogLine
     from engine.events import ProviderInfo as ProviderInfo
+    from engine.events import PublishedPort as PublishedPort
     from engine.events import RequestRecord as RequestRecord
     from engine.events import RunInfo as RunInfo
     from engine.events import RunState as RunState
+    from engine.events import VolumeInfo as VolumeInfo
     from engine.events import grant_provider as grant_provider
     from engine.events import timestamp as timestamp
     from engine.granting import find_ssh as find_ssh
@@ -115,6 +117,8 @@ if TYPE_CHECKING:
     from engine.run.tail import RequestTail as RequestTail
     from engine.run.terminal import AgentIO as AgentIO
     from engine.run.uses import run_uses as run_uses
+    from engine.run.volumes import list_volumes as list_volumes
+    from engine.run.volumes import remove_volume as remove_volume
     from engine.run.workspace import WorkspaceInfo as WorkspaceInfo
     from engine.run.workspace import describe_workspace as describe_workspace
     from engine.ssh_agent import SshKey as SshKey
@@ -141,7 +145,7 @@ _HOMES = {
     "engine.errors": ("ApprovalNeeded", "MoatError", "RunNotFound", "UsageError"),
     "engine.events": (
         "Approval", "GrantInfo", "GrantState", "GrantUse",
-        "LogLine", "ProviderInfo", "RequestRecord", "RunInfo", "RunState",
+        "LogLine", "ProviderInfo", "PublishedPort", "RequestRecord", "RunInfo", "RunState", "VolumeInfo",
         "grant_provider", "timestamp",
     ),
     "engine.granting": (
@@ -170,6 +174,7 @@ _HOMES = {
     "engine.run.tail": ("LogTail", "RequestTail"),
     "engine.run.terminal": ("AgentIO",),
     "engine.run.uses": ("run_uses",),
+    "engine.run.volumes": ("list_volumes", "remove_volume"),
     "engine.run.workspace": ("WorkspaceInfo", "describe_workspace"),
     "engine.ssh_agent": ("SshKey", "SshOffer"),
 }  # fmt: skip

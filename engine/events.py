@@ -33,6 +33,18 @@ class RunState(StrEnum):
 _ENDED = frozenset({RunState.EXITED, RunState.STOPPED, RunState.FAILED, RunState.INTERRUPTED})
 
 
+class PublishedPort(msgspec.Struct, frozen=True):
+    """A port of a run's container that this machine's own programs reach. address: "127.0.0.1:3000"."""
+
+    name: str
+    port: int  # in the container
+    address: str
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+
 class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """`metadata.json`: who a run is and how far it got. Holds names, never a value."""
 
@@ -58,11 +70,15 @@ class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     supervisor_pid: int = 0
     container_id: str = ""
     network: str = ""
+    ports: tuple[PublishedPort, ...] = ()  # while it runs
+    volume_names: tuple[str, ...] = ()  # agent.yaml's too; of the workspace's volumes
     # What was asked for on the host, as it was said there; env as names only.
     rootfs: str = ""
     env: tuple[str, ...] = ()
     secrets: dict[str, str] = {}  # variable -> reference
     mounts: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    publish: tuple[str, ...] = ()
     allow_hosts: tuple[str, ...] = ()
     without_grants: tuple[str, ...] = ()
     connect_to: tuple[str, ...] = ()
@@ -81,6 +97,20 @@ def grant_provider(grant: str) -> str:
     """`github` of `github:ro;methods=GET`; the colon of `ssh:HOST` is part of the name."""
     name = grant.partition(";")[0]
     return name if name.startswith("ssh:") else name.partition(":")[0]
+
+
+class VolumeInfo(msgspec.Struct, frozen=True):
+    """A workspace's named storage. path: of its directory here. whole: whether `size` counts all of it.
+
+    used_by: names of live runs that have it.
+    """
+
+    name: str
+    workspace: str
+    path: str
+    size: int
+    whole: bool
+    used_by: tuple[str, ...]
 
 
 class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -64,6 +64,10 @@ class Home:
         return self.root / "approvals"
 
     @property
+    def volumes(self) -> Path:
+        return self.root / "volumes"
+
+    @property
     def providers(self) -> Path:
         return self.root / "providers"
 

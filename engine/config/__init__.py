@@ -14,7 +14,9 @@ from engine.config.places import (
     protected_places,
 )
 from engine.config.policies import POLICIES, is_isolated
+from engine.config.ports import Port, joined_ports, parse_port
 from engine.config.rules import HostRules, RequestRule
+from engine.config.volumes import Volume, check_volume_name, joined_volumes, parse_volume
 
 __all__ = [
     "FILE_NAMES",
@@ -29,17 +31,24 @@ __all__ = [
     "LoadedConfig",
     "Mount",
     "NetworkConfig",
+    "Port",
     "RequestRule",
     "Scope",
     "ScopeRule",
+    "Volume",
     "check_env",
     "check_rootfs",
+    "check_volume_name",
     "check_workspace",
     "is_isolated",
+    "joined_ports",
+    "joined_volumes",
     "load_agent_config",
     "parse_env_pair",
     "parse_grant",
     "parse_host_pattern",
     "parse_mount",
+    "parse_port",
+    "parse_volume",
     "protected_places",
 ]

@@ -8,7 +8,9 @@ import msgspec
 
 from engine.config.dependencies import Dependency
 from engine.config.places import Mount
+from engine.config.ports import Port
 from engine.config.rules import HostRules
+from engine.config.volumes import Volume
 
 
 class NetworkConfig(msgspec.Struct, frozen=True):
@@ -78,6 +80,8 @@ class AgentConfig(msgspec.Struct, frozen=True):
     dependencies: tuple[Dependency, ...] = ()
     hooks: HooksConfig = HooksConfig()
     services: dict[str, ServiceConfig] = {}  # only of services among the dependencies
+    ports: tuple[Port, ...] = ()
+    volumes: tuple[Volume, ...] = ()
 
 
 class LoadedConfig(msgspec.Struct, frozen=True):

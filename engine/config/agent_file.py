@@ -17,7 +17,9 @@ container                        memory (MB), cpus, dns (list of addresses)
 dependencies                     list of words: engine/config/dependencies.py
 services                         mapping of a service among them to image, env, wait
 hooks                            post_build_root, post_build, pre_run: lines for `sh -c`
-ports                            checked for its form, then refused: not supported yet
+ports                            mapping of name to port: engine/config/ports.py
+volumes                          list of NAME:TARGET[:ro|rw], or of {name, target, readonly}:
+                                 engine/config/volumes.py
 """
 
 from __future__ import annotations
@@ -36,9 +38,11 @@ from engine.config.environment import env_problem
 from engine.config.hosts import host_patterns
 from engine.config.places import Mount, build_mount, parse_mount
 from engine.config.policies import POLICIES
+from engine.config.ports import read_ports
 from engine.config.rules import read_rules
 from engine.config.secret_reference import parse_reference
 from engine.config.values import Value, nearest, shown
+from engine.config.volumes import read_volumes
 from engine.config.yaml_tree import Items, Mapping, Scalar, read_yaml
 from engine.errors import ConfigError, UsageError
 
@@ -47,6 +51,7 @@ FILE_NAMES = ("agent.yaml", "moat.yaml")
 _KEYS = (
     "name", "agent", "version", "image", "runtime", "dependencies", "grants", "env", "secrets", "mounts",
     "ports", "network", "command", "interactive", "sandbox", "container", "decoys", "hooks", "services",
+    "volumes",
 )  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
@@ -89,7 +94,6 @@ def load_network_config(file: Path) -> NetworkConfig:
 
 
 def _read(keys: dict[str, Value], workspace: Path, forbidden: Sequence[Path] | None) -> AgentConfig:
-    _refuse_later_keys(keys)
     found: dict[str, object] = {}
     for key, value in keys.items():
         match key:
@@ -125,6 +129,10 @@ def _read(keys: dict[str, Value], workspace: Path, forbidden: Sequence[Path] | N
                 found[key] = _hooks(value)
             case "services":
                 found[key] = read_services(value, _IMAGE)
+            case "ports":
+                found[key] = read_ports(value)
+            case "volumes":
+                found[key] = read_volumes(value)
     if "secrets" in keys and "env" in keys:
         both = sorted({*keys["secrets"].pairs("")} & {*keys["env"].pairs("")})
         if both:
@@ -259,13 +267,3 @@ def _hooks(value: Value) -> HooksConfig:
         if line.strip():
             raise value.not_yet(f"the hook {name}")
     return HooksConfig(**hooks)
-
-
-def _refuse_later_keys(keys: dict[str, Value]) -> None:
-    """Keys of features to come: their form is checked now, so that files written today stay good."""
-    if value := keys.get("ports"):
-        for item in value.pairs("names to ports").values():
-            item.whole(1, 65535, "a port")
-    for name in ("ports",):
-        if name in keys and not keys[name].empty:
-            raise keys[name].not_yet(name)

@@ -63,7 +63,7 @@ def build_mount(
         raise UsageError(f"{label}: expected the mode ro or rw, found {shown(mode)}")
     if not source or not (source + target).isprintable():
         raise UsageError(f"{label}: expected a path, found an empty one or a control character")
-    inside = _check_target(target, label)
+    inside = check_target(target, label)
     path = _resolve(source, workspace, label)
     kind = path.stat().st_mode
     if not (stat.S_ISDIR(kind) or stat.S_ISREG(kind)):
@@ -111,6 +111,25 @@ def protected_places(home: Path) -> tuple[str, ...]:
     with contextlib.suppress(RuntimeError):
         places.append(Path.home())
     return tuple(dict.fromkeys(map(str, places)))
+
+
+def check_target(target: str, label: str) -> str:
+    """`target` normalised, when something may be shown there in the container. Raises UsageError.
+
+    label: what is to be shown, for the message.
+    """
+    if not target.startswith("/"):
+        raise UsageError(
+            f"{label}: expected an absolute path in the container, found {shown(target)}",
+            remedy="Write SRC:DST with a DST such as /data.",
+        )
+    normal = "/" + posixpath.normpath(target).strip("/")
+    taken = [place for place in _TARGETS_TAKEN if (normal + "/").startswith(place + "/")]
+    if normal in ("/", "/run") or taken:
+        raise UsageError(
+            f"{label}: {normal} in the container is taken", remedy="Choose another DST, such as /data."
+        )
+    return normal
 
 
 def _resolve(source: str, base: Path, label: str) -> Path:
@@ -188,18 +207,3 @@ def _daemon_sockets() -> list[Path]:
     if host.startswith("unix://"):
         places.append(host.removeprefix("unix://"))
     return [Path(found).resolve() for found in map(os.path.expanduser, places) if os.path.exists(found)]
-
-
-def _check_target(target: str, label: str) -> str:
-    if not target.startswith("/"):
-        raise UsageError(
-            f"{label}: expected an absolute path in the container, found {shown(target)}",
-            remedy="Write SRC:DST with a DST such as /data.",
-        )
-    normal = "/" + posixpath.normpath(target).strip("/")
-    taken = [place for place in _TARGETS_TAKEN if (normal + "/").startswith(place + "/")]
-    if normal in ("/", "/run") or taken:
-        raise UsageError(
-            f"{label}: {normal} in the container is taken", remedy="Choose another DST, such as /data."
-        )
-    return normal

@@ -190,6 +190,8 @@ def _given(run: RunInfo, story: Story) -> list[tuple[str, list[str]]]:
         ("isolation", (isolation,)),
         ("workspace", (run.workspace,)),
         ("mounts", run.mounts),
+        ("volumes", run.volume_names),
+        ("ports", tuple(f"{port.name}:{port.port} at {port.address}" for port in run.ports)),
         ("network policy", (run.policy,)),
         ("grants", run.grants),
         ("hosts", run.allow_hosts),

@@ -38,6 +38,8 @@ class Asks(msgspec.Struct, frozen=True):
     workspace_read_only: bool = False
     secrets: tuple[str, ...] = ()  # "REFERENCE as VARIABLE"
     services: tuple[str, ...] = ()  # "NAME from the image IMAGE", where that is not the official one
+    volumes: tuple[str, ...] = ()  # "NAME:TARGET:ro|rw"
+    ports: tuple[str, ...] = ()  # "NAME:PORT"
 
 
 def asks_of(workspace: Path, config: AgentConfig) -> Asks:
@@ -67,6 +69,8 @@ def asks_of(workspace: Path, config: AgentConfig) -> Asks:
                 if not each.official
             )
         ),
+        volumes=tuple(sorted(map(str, config.volumes))),
+        ports=tuple(sorted(map(str, config.ports))),
     )
 
 
@@ -78,9 +82,9 @@ def widened(before: Asks, now: Asks, *, isolated: bool = False) -> tuple[str, ..
     wishes = [f"grant {grant}" for grant in now.grants if not _covered(grant, before.grants)]
     wishes += [f"secret {secret}" for secret in now.secrets if secret not in before.secrets]
     wishes += [f"service {service}" for service in now.services if service not in before.services]
-    # A mount that was writable covers its read-only form.
-    covered = {*before.mounts, *(mount.removesuffix(":rw") + ":ro" for mount in before.mounts)}
-    wishes += [f"mount {mount}" for mount in now.mounts if mount not in covered]
+    wishes += [f"mount {mount}" for mount in _more_to_see(before.mounts, now.mounts)]
+    wishes += [f"volume {volume}" for volume in _more_to_see(before.volumes, now.volumes)]
+    wishes += [f"port {port} on this machine" for port in now.ports if port not in before.ports]
     if _openness(now) > _openness(before):
         wishes.append(f"network policy {_policy(now)} instead of {_policy(before)}")
     # Where every host was open before, naming one opens nothing, unless this run is stricter than its file.
@@ -94,6 +98,12 @@ def widened(before: Asks, now: Asks, *, isolated: bool = False) -> tuple[str, ..
     if before.workspace_read_only and not now.workspace_read_only:
         wishes.append("write access to the workspace")
     return tuple(wishes)
+
+
+def _more_to_see(before: tuple[str, ...], now: tuple[str, ...]) -> list[str]:
+    """Of mounts or volumes. One that was writable covers its read-only form."""
+    covered = {*before, *(place.removesuffix(":rw") + ":ro" for place in before)}
+    return [place for place in now if place not in covered]
 
 
 def _policy(asks: Asks) -> str:

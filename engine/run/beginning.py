@@ -29,6 +29,9 @@ def first_info(spec: RunSpec, granted: Granted) -> RunInfo:
         env=tuple(spec.request.env),
         secrets=spec.request.secrets,
         mounts=spec.request.mounts,
+        volumes=spec.request.volumes,
+        volume_names=tuple(volume.name for volume in spec.volumes),
+        publish=spec.request.publish,
         allow_hosts=spec.request.allow_hosts,
         without_grants=spec.request.without_grants,
         connect_to=spec.request.connect_to,
@@ -44,6 +47,7 @@ def kept_by(spec: RunSpec, launched: Launched) -> str:
     parts += [f"sandbox {launched.sandbox}"] if launched.sandbox else []
     parts += [f"runtime {spec.runtime}"]
     parts += [f"rootfs {spec.rootfs}"] if spec.rootfs else []
+    parts += [f"{port.name} at {port.address}" for port in launched.publishing.ports]
     return ", ".join(parts)
 
 
@@ -63,6 +67,10 @@ def given(spec: RunSpec) -> str:
         parts.append(f"upstream proxy {spec.upstream_proxy}")
     if spec.passthrough:
         parts.append("passthrough " + ", ".join(spec.passthrough))
+    if spec.ports:
+        parts.append("ports " + ", ".join(map(str, spec.ports)))
+    if spec.volumes:
+        parts.append("volumes " + ", ".join(map(str, spec.volumes)))
     if spec.decoys:
         parts.append("decoys")
     if spec.services:

@@ -1,4 +1,4 @@
-"""What a frozen network means outside the proxy: the run's other ways out are cut, and a person is told."""
+"""What a frozen network means outside the proxy: the run's other ways are cut, and a person is told."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ class Freezing:
         """
         await self._launched.proxy.frozen.wait()
         self.tell()
+        self._launched.publishing.stop()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._launched.ssh.aclose())
             if not self._spec.isolated:

@@ -13,7 +13,7 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -27,11 +27,13 @@ from engine.run.injections import Granted
 from engine.run.listeners import Listeners, open_listeners
 from engine.run.port_relay import start_port_relay
 from engine.run.proxy_life import ProxyLife
+from engine.run.publishing import Publishing, announced, publish
 from engine.run.services import start_services, variables
 from engine.run.sidecar import Sidecars
 from engine.run.spec import RunSpec
 from engine.run.ssh_delivery import SshDelivery, deliver_ssh
 from engine.run.transparent import open_transparent, resolver_bind
+from engine.run.volumes import volume_binds
 from engine.run.whole import whole
 from engine.runtimes import (
     Attachment,
@@ -67,10 +69,13 @@ class Launched:
     ssh: contextlib.AsyncExitStack
     listeners: Listeners | None
     sidecars: Sidecars
+    publishing: Publishing
+    stream_socket: Callable[[], Awaitable[socket.socket]]
 
     async def close(self) -> None:
         """Close what this process holds of it; the container is the engine's to remove."""
         try:
+            self.publishing.close()
             await self.proxy.close()
             await self.ssh.aclose()
         finally:
@@ -133,6 +138,8 @@ async def launch(
             transparent = await open_transparent(spec, reach, partial(engine.bind, network), relay, say)
             if transparent is not None:
                 undo.callback(_close_transparent, transparent)
+        publishing = publish(spec.ports, terms, _proxys_ports(listener, transparent), say)
+        undo.callback(publishing.close)
         token = secrets.token_urlsafe(32)
         port = listener.getsockname()[1]
         ssh = await undo.enter_async_context(contextlib.AsyncExitStack())
@@ -166,6 +173,7 @@ async def launch(
                     (resolver_bind(home, spec.id, transparent.address),) if transparent else (),
                     aws,
                     sidecars.hosts,
+                    publishing.env,
                 ),
             )
         )
@@ -183,8 +191,13 @@ async def launch(
         await starting
         if container.left_out:
             say(f"no decoys where something lies already: ~/{', ~/'.join(container.left_out)}")
+        for line in announced(publishing):
+            say(line)
         undo.pop_all()
-    return Launched(container, attachment, proxy, terms.sandbox, ssh, listeners, sidecars)
+    dialling = listeners.stream_socket if listeners is not None else partial(engine.stream_socket, network)
+    return Launched(
+        container, attachment, proxy, terms.sandbox, ssh, listeners, sidecars, publishing, dialling
+    )
 
 
 async def _network(home: Home, spec: RunSpec, engine: Runtime, *, apart: bool) -> Network:
@@ -254,6 +267,11 @@ def _close_transparent(transparent: TransparentSockets) -> None:
         _close_listener(sock)
 
 
+def _proxys_ports(listener: socket.socket, transparent: TransparentSockets | None) -> set[int]:
+    sockets = (listener, *(transparent.sockets() if transparent is not None else ()))
+    return {sock.getsockname()[1] for sock in sockets}
+
+
 def _proxy_url(reach: ProxyReach, port: int, token: str) -> str:
     return f"http://moat:{token}@{reach.host}:{port}"
 
@@ -301,6 +319,7 @@ def _container_spec(
     more: tuple[Bind, ...],
     aws: AwsDelivery,
     beside: dict[str, str],
+    ports: Mapping[str, str],
 ) -> ContainerSpec:
     return ContainerSpec(
         run_id=spec.id,
@@ -316,12 +335,14 @@ def _container_spec(
                 **ssh.env,
                 **aws.env,
                 **variables(spec.services, granted.services),
+                **ports,
             },
             user={**granted.secrets.values, **spec.env},
             java_store=bool(trust.java_store),
             beside=beside,
         ),
         binds=tuple(Bind(str(mount.source), mount.target, read_only=mount.read_only) for mount in spec.mounts)
+        + volume_binds(home, spec.workspace, spec.volumes)
         + ssh.binds
         + more,
         files=(

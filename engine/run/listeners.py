@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from engine.runtimes import (
 )
 
 READY_TIMEOUT = 15.0  # seconds from the container's start until its sockets are here
+_ASK_TIMEOUT = 10.0  # seconds until a socket that was asked for is here
 _SCRIPT = "/moat/listeners.py"
 _THERE = "/run/moat/listeners"
 _NAME = "s"
@@ -47,18 +49,29 @@ _TRANSPARENT = (
 class Listeners:
     """proxy: the proxy's own port. agent: for an SSH agent over TCP. All are bound to one address.
 
-    way: the connection that they came by; the container ends with it.
+    way: the connection that they came by; the container ends with it. asks: where it gives more sockets.
     """
 
     proxy: socket.socket
     agent: socket.socket | None
     transparent: TransparentSockets | None
     way: socket.socket
+    asks: socket.socket | None = None
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def sockets(self) -> tuple[socket.socket, ...]:
         agent = (self.agent,) if self.agent is not None else ()
         transparent = self.transparent.sockets() if self.transparent is not None else ()
-        return self.proxy, *agent, *transparent, self.way
+        asks = (self.asks,) if self.asks is not None else ()
+        return self.proxy, *agent, *transparent, *asks, self.way
+
+    async def stream_socket(self) -> socket.socket:
+        """As a runtime's, where this machine is not on the network. Raises OSError, TimeoutError."""
+        assert self.asks is not None
+        async with self.asking, asyncio.timeout(_ASK_TIMEOUT):
+            self.asks.send(b".")
+            (made,) = await _received(self.asks, 1)
+        return made
 
     async def ended(self) -> None:
         """Return when the container is gone before its time; then nothing reaches the sockets any more."""
@@ -79,7 +92,12 @@ async def open_listeners(
     Raises RuntimeFailure or OSError; the caller removes the container by the run's label.
     """
     transparent = spec.isolated if spec.transparent is None else spec.transparent
-    wanted = ("tcp:0", *(("tcp:0",) if agent else ()), *(_TRANSPARENT if transparent else ()))
+    wanted = (
+        "tcp:0",
+        *(("tcp:0",) if agent else ()),
+        *(_TRANSPARENT if transparent else ()),
+        *(("asks:0",) if spec.ports else ()),
+    )
     directory = home.ensure_dir(home.run(spec.id) / "listeners")
     with contextlib.ExitStack() as made:
         made.callback(_forget, directory)
@@ -108,12 +126,14 @@ async def open_listeners(
         await container.start()
         try:
             async with asyncio.timeout(READY_TIMEOUT):
-                way, sockets = await _received(meeting, len(wanted))
+                way, sockets = await _met(meeting, len(wanted))
         except TimeoutError:
             raise ContainerFailed("the run's listening sockets were not made in time") from None
     proxy, *rest = sockets
     for_agent = rest.pop(0) if agent else None
-    return Listeners(proxy, for_agent, _transparent(rest, network.gateway) if transparent else None, way)
+    asks = rest.pop() if spec.ports else None
+    found = _transparent(rest, network.gateway) if transparent else None
+    return Listeners(proxy, for_agent, found, way, asks)
 
 
 def _transparent(sockets: Sequence[socket.socket], address: str) -> TransparentSockets:
@@ -121,28 +141,37 @@ def _transparent(sockets: Sequence[socket.socket], address: str) -> TransparentS
     return TransparentSockets(http=http, https=https, udp=udp, tcp=tcp, address=address)
 
 
-async def _received(meeting: socket.socket, count: int) -> tuple[socket.socket, Sequence[socket.socket]]:
-    loop = asyncio.get_running_loop()
-    way, _ = await loop.sock_accept(meeting)
+async def _met(meeting: socket.socket, count: int) -> tuple[socket.socket, Sequence[socket.socket]]:
+    way, _ = await asyncio.get_running_loop().sock_accept(meeting)
     way.setblocking(False)
+    try:
+        return way, await _received(way, count)
+    except OSError as error:
+        way.close()
+        raise ContainerFailed("the run's listening sockets could not be made") from error
+    except BaseException:
+        way.close()
+        raise
+
+
+async def _received(way: socket.socket, count: int) -> list[socket.socket]:
+    """What came by `way`. Raises OSError where it is not `count` sockets."""
+    loop = asyncio.get_running_loop()
     arrived = asyncio.Event()
     loop.add_reader(way, arrived.set)
     try:
         await arrived.wait()
         _, descriptors, _, _ = socket.recv_fds(way, 1, count)
-    except BaseException:
-        way.close()
-        raise
     finally:
         loop.remove_reader(way)
     sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
     for sock in sockets:
         sock.setblocking(False)
     if len(sockets) != count:
-        for sock in (way, *sockets):
+        for sock in sockets:
             sock.close()
-        raise ContainerFailed("the run's listening sockets could not be made")
-    return way, sockets
+        raise OSError(errno.ECONNRESET, "the container that makes sockets has ended")
+    return sockets
 
 
 def _meeting(path: Path) -> socket.socket:

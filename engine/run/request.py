@@ -19,6 +19,8 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     env: dict[str, str] = {}
     secrets: dict[str, str] = {}  # variable -> reference (op://…, ssm://…, env://…)
     mounts: tuple[str, ...] = ()  # "SRC:DST[:ro]", SRC relative to the workspace
+    volumes: tuple[str, ...] = ()  # "NAME:TARGET[:ro]"
+    publish: tuple[str, ...] = ()  # "NAME:PORT", or "PORT"
     interactive: bool = False
     tty: bool = False  # only with interactive: allocate a terminal
     image: str = ""

@@ -18,14 +18,20 @@ from engine.config import (
     AgentConfig,
     HostRules,
     Mount,
+    Port,
+    Volume,
     check_env,
     check_rootfs,
     check_workspace,
     is_isolated,
+    joined_ports,
+    joined_volumes,
     load_agent_config,
     parse_grant,
     parse_host_pattern,
     parse_mount,
+    parse_port,
+    parse_volume,
     protected_places,
 )
 from engine.config.host import HostNetwork, load_host_config
@@ -70,6 +76,8 @@ class RunSpec(msgspec.Struct, frozen=True):
     env: dict[str, str]
     secrets: dict[str, str]  # variable -> reference
     mounts: tuple[Mount, ...]  # the workspace's own first
+    volumes: tuple[Volume, ...]
+    ports: tuple[Port, ...]
     memory_mb: int | None
     cpus: float | None
     dns: tuple[str, ...]
@@ -152,6 +160,8 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         env=env,
         secrets=secrets,
         mounts=_with_workspace(workspace, _check_targets(mounts)),
+        volumes=joined_volumes(config.volumes, map(parse_volume, request.volumes), mounts),
+        ports=joined_ports(config.ports, map(parse_port, request.publish)),
         memory_mb=config.container.memory,
         cpus=config.container.cpus,
         dns=config.container.dns,

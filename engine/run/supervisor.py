@@ -193,6 +193,7 @@ class Supervisor:
                 sandbox=launched.sandbox,
                 container_id=launched.container.id,
                 network=f"moat-{self._spec.id}",
+                ports=launched.publishing.ports,
             )
             sessions = await made.enter_async_context(Sessions(self._spec, launched, records, self._notice))
             self._sessions = sessions
@@ -239,10 +240,12 @@ class Supervisor:
             frozen = group.create_task(freezing.obey())
             serving = group.create_task(launched.proxy.serve(when_needed=True))
             heeding = group.create_task(self._heed_listeners(launched))
+            carried = launched.publishing.serve(launched.container, launched.stream_socket)
+            publishing = group.create_task(carried)
             async with terminal:
                 code = await launched.container.wait()
             sessions.agent_ended(code)
-            for task in (obeying, renewing, frozen, serving, heeding):
+            for task in (obeying, renewing, frozen, serving, heeding, publishing):
                 task.cancel()
             freezing.tell()
             await asyncio.wait({serving})

@@ -12,7 +12,8 @@ from engine.home import Home
 
 
 class WorkspaceInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Empty means: not said. env holds names only; mounts as "SRC:DST:ro|rw"; memory_mb in 2^20 bytes.
+    """Empty means: not said. env holds names only; mounts as "SRC:DST:ro|rw", volumes as "NAME:TARGET:ro|rw",
+    ports as "NAME:PORT"; memory_mb in 2^20 bytes.
 
     file: the name of the file, empty when the workspace has none. problem: up to three lines, why the
     directory or the file cannot be used; then nothing else is set.
@@ -33,6 +34,8 @@ class WorkspaceInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     interactive: bool = False
     decoys: bool = False
     mounts: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()  # "REFERENCE as VARIABLE"
     memory_mb: int | None = None
@@ -68,6 +71,8 @@ def describe_workspace(home: Home, path: str) -> WorkspaceInfo:
         interactive=config.interactive,
         decoys=config.decoys,
         mounts=tuple(f"{m.source}:{m.target}:{'ro' if m.read_only else 'rw'}" for m in config.mounts),
+        volumes=tuple(map(str, config.volumes)),
+        ports=tuple(map(str, config.ports)),
         env=tuple(config.env),
         secrets=tuple(f"{reference} as {name}" for name, reference in config.secrets.items()),
         memory_mb=config.container.memory,

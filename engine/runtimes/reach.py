@@ -84,3 +84,10 @@ def bind_here(address: str, wanted: Sequence[Wanted], backlog: int = 512) -> lis
             sockets.append(sock)
         made.pop_all()
     return sockets
+
+
+def stream_socket_here() -> socket.socket:
+    """As `Runtime.stream_socket`, where this machine is on the network."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    return sock

@@ -12,6 +12,8 @@ from engine.runtimes.spec import EngineInfo, Network, Sandbox
 class Terms(msgspec.Struct, frozen=True):
     """user: the container's "uid:gid". mounts_sockets: whether a mounted unix socket can be connected to.
     makes_listeners: the network is apart, and a container of the run's has to make the sockets in it.
+    shares_address: the proxy's sockets are at the container's own address. unreached: why this machine cannot
+    connect to the container; "" where it can.
     remark: what a person should know of how their wish was met; "" mostly.
     """
 
@@ -20,6 +22,8 @@ class Terms(msgspec.Struct, frozen=True):
     user: str
     mounts_sockets: bool
     makes_listeners: bool = False
+    shares_address: bool = False
+    unreached: str = ""
     remark: str = ""
 
 
@@ -37,4 +41,7 @@ def engine_terms(engine: EngineInfo, network: Network, requested: bool | None, u
         user=container_user(engine, uid, gid),
         mounts_sockets=sandbox == "standard" and engine.platform == "linux",
         makes_listeners=network.apart and engine.platform == "linux",
+        unreached=""
+        if engine.platform == "linux"
+        else "its containers' addresses are not reached from this machine",
     )

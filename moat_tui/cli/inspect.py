@@ -45,6 +45,8 @@ def list_command(said: Invocation, as_json: bool) -> int:
         titles.remove("RUNTIME")
     if width is not None or not any(map(_problem, runs)):
         titles.remove("PROBLEM")
+    if not any(map(_ports, runs)):
+        titles.remove("PORTS")
     rows = [[fact[title] for title in titles] for fact in facts]
     output.write(output.Columns(*titles, right=("EXIT",), width=width).render(rows))
     if width is not None:
@@ -66,6 +68,13 @@ def _problem(run: engine.RunInfo) -> str:
     return "; ".join(filter(None, parts))
 
 
+def _ports(run: engine.RunInfo) -> str:
+    """Where a live run's are on this machine: `web:3000`."""
+    if run.state.ended:
+        return ""
+    return ",".join(f"{port.name}:{port.address.rpartition(':')[2]}" for port in run.ports)
+
+
 def _facts(run: engine.RunInfo) -> dict[str, str]:
     return {
         "NAME": run.name,
@@ -75,6 +84,7 @@ def _facts(run: engine.RunInfo) -> dict[str, str]:
         "RUNTIME": f"{run.runtime}/{run.sandbox}" if run.sandbox else run.runtime,
         "AGE": output.age(run.created_at),
         "GRANTS": ",".join(run.grants) or "-",
+        "PORTS": _ports(run) or "-",
         "COMMAND": output.cut(" ".join(run.command), _COMMAND_WIDTH) or "-",
         "PROBLEM": _problem(run) or "-",
     }

@@ -28,6 +28,7 @@ _COMMANDS = {
     "deny": "moat_tui.cli.approvals:deny",
     "stop": "moat_tui.cli.stop:stop",
     "destroy": "moat_tui.cli.stop:destroy",
+    "volumes": "moat_tui.cli.volumes:volumes",
     "grant": "moat_tui.cli.grant:grant",
     "revoke": "moat_tui.cli.grant:revoke",
     "doctor": "moat_tui.cli.doctor:doctor",

@@ -49,6 +49,10 @@ class _RunCommand(click.Command):
               help="Set a variable to a secret: op://…, ssm://… or env://…. Repeatable.")  # fmt: skip
 @click.option("-m", "--mount", "mounts", multiple=True, metavar="SRC:DST[:ro]",
               help="Also mount SRC, relative to PATH. Repeatable.")  # fmt: skip
+@click.option("--volume", "volumes", multiple=True, metavar="NAME:TARGET[:ro]",
+              help="Storage of this workspace that stays for its next runs. Repeatable.")  # fmt: skip
+@click.option("-p", "--publish", multiple=True, metavar="[NAME:]PORT",
+              help="Reach the container's PORT at 127.0.0.1 of this machine. Repeatable.")  # fmt: skip
 @click.option(
     "-i",
     "--interactive",
@@ -212,6 +216,8 @@ def _detached(home: engine.Home, request: engine.RunRequest, *, as_json: bool) -
         f"attach to it: moat attach {info.id}" if info.interactive else f"follow it: moat logs -f {info.id}"
     )
     say(f"{info.name} is {info.state}; {follow}; stop it: moat stop {info.id}")
+    for port in info.ports:
+        say(f"{port.name}: {port.url}")
     return OK
 
 

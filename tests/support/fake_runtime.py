@@ -9,6 +9,7 @@ from collections import defaultdict
 import msgspec
 
 from engine.runtimes import EngineInfo, Leftover, Network, bind_here, engine_terms
+from engine.runtimes.reach import stream_socket_here
 
 ENGINE = EngineInfo("20", "1.41", "linux", "amd64", "linux", frozenset({"runc", "runsc"}), False, "x")
 STEPS = ("enter", "terms", "ensure_image", "create_network", "create", "attach", "start")
@@ -77,6 +78,9 @@ class FakeRuntime:
         made = bind_here(network.gateway, free)
         self.sockets += made
         return made
+
+    async def stream_socket(self, network):
+        return stream_socket_here()
 
     async def ensure_image(self, ref, say):
         await self.step("ensure_image")
@@ -158,6 +162,10 @@ class FakeContainer:
         await self._engine.step("exec")
         self._engine.execs.append(FakeExec(spec))
         return self._engine.execs[-1]
+
+    async def address(self):
+        await self._engine.step("address")
+        return "127.0.0.1"
 
     async def disconnect(self):
         await self._engine.step("disconnect")

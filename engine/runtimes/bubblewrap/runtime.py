@@ -77,12 +77,18 @@ class BubblewrapRuntime:
                 remedy="Leave out --sandbox (in agent.yaml: sandbox), or use the runtime 'docker'.",
             )
         reach = ProxyReach(ADDRESS, ADDRESS, {}, _SUBNET, own_address=True, alone=True)
-        return Terms(sandbox="", reach=reach, user=f"{uid}:{gid}", mounts_sockets=True)
+        return Terms(sandbox="", reach=reach, user=f"{uid}:{gid}", mounts_sockets=True, shares_address=True)
 
     async def bind(self, network: Network, wanted: Sequence[Wanted]) -> list[socket.socket]:
-        link = self._links[network.id]
         sockets = [(want.kind, want.port) for want in wanted]
-        answer = await link.ask("bind", address=network.gateway, sockets=sockets)
+        return await self._sockets(network, "bind", address=network.gateway, sockets=sockets)
+
+    async def stream_socket(self, network: Network) -> socket.socket:
+        (made,) = await self._sockets(network, "socket")
+        return made
+
+    async def _sockets(self, network: Network, op: str, **asked: object) -> list[socket.socket]:
+        answer = await self._links[network.id].ask(op, (), **asked)
         made = [socket.socket(fileno=descriptor) for descriptor in answer.fds]
         for each in made:
             each.setblocking(False)

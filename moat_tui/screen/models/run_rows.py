@@ -83,6 +83,8 @@ def about(run: RunInfo, home: str) -> list[Piece]:
     if run.frozen:
         return [("✗ network frozen: ", "bad"), (visible(run.frozen), "bad")]
     parts = [shorten_path(visible(run.workspace), home, 40)]
+    if not run.state.ended:
+        parts += [f"{visible(port.name)} {visible(port.url)}" for port in run.ports]
     if run.command:
         parts.append(visible(shlex.join(run.command)))
     parts.append(f"{visible(run.policy)} network")

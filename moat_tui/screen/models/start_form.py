@@ -54,6 +54,8 @@ def like(run: RunInfo) -> RunRequest:
         keep=run.keep,
         secrets=run.secrets,
         mounts=run.mounts,
+        volumes=run.volumes,
+        publish=run.publish,
         allow_hosts=run.allow_hosts,
         without_grants=run.without_grants,
         connect_to=run.connect_to,

@@ -40,6 +40,10 @@ def said_by(info: WorkspaceInfo) -> tuple[str, bool]:
         parts.append("decoys")
     if info.mounts:
         parts.append(plural(len(info.mounts), "mount"))
+    if info.volumes:
+        parts.append(plural(len(info.volumes), "volume"))
+    if info.ports:
+        parts.append("ports " + ", ".join(info.ports))
     if info.env:
         parts.append(plural(len(info.env), "variable"))
     return visible(f"{info.file}: " + ("  ·  ".join(parts) or "nothing of note")), False

@@ -66,10 +66,18 @@ def test_a_whole_file_is_read(workspace: Path) -> None:
         sandbox: none
         container: {memory: 512, cpus: 1.5, dns: [1.1.1.1, "2606:4700::1111"]}
         dependencies: []
-        ports:
+        ports: {web: 3000, My-API: 8080}
+        volumes:
+          - cache:/cache
+          - {name: models.v2, target: /opt/../models/, readonly: true}
         """,
     )
     assert (config.name, config.agent, config.version) == ("my-agent", "claude", "1.10")
+    assert [(port.name, port.number, port.variable) for port in config.ports] == [
+        ("web", 3000, "WEB"),
+        ("My-API", 8080, "MY_API"),
+    ]
+    assert list(map(str, config.volumes)) == ["cache:/cache:rw", "models.v2:/models:ro"]
     assert config.image == "registry.local:5000/agents/py@sha256:abc"
     assert config.runtime == "docker"
     assert config.grants == ("github", "ssh:github.com")
@@ -194,6 +202,20 @@ def test_sandbox_words(workspace: Path, text: str, sandbox: bool) -> None:
         ("secrets: {HTTP_PROXY: 'env://X'}", 1, "secrets.HTTP_PROXY", "reserved"),
         ("secrets: {A: 'env://X'}\nenv: {A: x}", 1, "secrets", "set in env too"),
         ("ports: {web: 70000}", 1, "ports.web", "from 1 to 65535"),
+        ("ports: {web: 0}", 1, "ports.web", "from 1 to 65535"),
+        ("ports: [3000]", 1, "ports", "mapping of names to ports"),
+        ("ports: {'3000': 3000}", 1, "ports.3000", "begins with a letter"),
+        ("ports: {'a=b': 1}", 1, "ports.a=b", "expected a name"),
+        ("ports:\n  a-b: 1\n  A_b: 2", 3, "ports.A_b", "the same variables"),
+        ("volumes: {cache: /cache}", 1, "volumes", "a list of volumes"),
+        ("volumes: [cache]", 1, r"volumes[0]", "expected NAME:TARGET"),
+        ("volumes: ['cache:/cache:rx']", 1, r"volumes[0]", "expected NAME:TARGET"),
+        ("volumes: [{name: cache}]", 1, r"volumes[0]", "found no target"),
+        ("volumes: [{name: cache, target: /c, mode: ro}]", 1, r"volumes[0].mode", "unknown key 'mode'"),
+        ("volumes: [{name: cache, target: /c, readonly: 1}]", 1, r"volumes[0].readonly", "true or false"),
+        ("volumes: ['../cache:/c']", 1, r"volumes[0]", "name of small letters"),
+        ("volumes: ['a:/a', 'a:/b']", 1, r"volumes[1]", "named twice"),
+        ("volumes: ['a:/a', 'b:/a/b']", 1, r"volumes[1]", "overlaps the volume a at /a"),
     ],
 )
 def test_errors_name_line_key_expected_and_found(
@@ -211,7 +233,6 @@ def test_errors_name_line_key_expected_and_found(
     [
         ("dependencies: [node@20]", "dependencies[0]"),
         ("hooks: {pre_run: 'true'}", "hooks"),
-        ("ports: {web: 3000}", "ports"),
     ],
 )
 def test_what_comes_later_is_refused_and_never_ignored(workspace: Path, text: str, key: str) -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import AgentConfig, HostRules, Mount, NetworkConfig
+from engine.config import AgentConfig, HostRules, Mount, NetworkConfig, parse_port, parse_volume
 from engine.config.rules import parse_rule
 from engine.errors import ApprovalNeeded
 from engine.home import Home
@@ -11,9 +11,13 @@ from engine.run.approval import approve, asks_of, widened
 WORKSPACE = Path("/w")
 
 
-def config(grants=(), mounts=(), policy="strict", allow=(), sandbox=None, secrets=None, rules=(), unseen=()):
-    network = NetworkConfig(policy=policy, allow=allow, rules=ruled(*rules), passthrough=unseen)
-    return AgentConfig(grants=grants, mounts=mounts, network=network, sandbox=sandbox, secrets=secrets or {})
+def config(policy="strict", allow=(), rules=(), unseen=(), ports=(), volumes=(), **wishes):
+    return AgentConfig(
+        network=NetworkConfig(policy=policy, allow=allow, rules=ruled(*rules), passthrough=unseen),
+        ports=tuple(map(parse_port, ports)),
+        volumes=tuple(map(parse_volume, volumes)),
+        **wishes,
+    )
 
 
 def ruled(*texts):
@@ -67,6 +71,11 @@ def mount(source, *, read_only, target="/data"):
             config(),
             "write access to the workspace",
         ),
+        (config(), config(ports=("web:3000",)), "port web:3000 on this machine"),
+        (config(ports=("web:3000",)), config(ports=("web:22",)), "port web:22 on this machine"),
+        (config(), config(volumes=("cache:/cache",)), "volume cache:/cache:rw"),
+        (config(volumes=("a:/a:ro",)), config(volumes=("a:/a",)), "volume a:/a:rw"),
+        (config(volumes=("a:/a",)), config(volumes=("a:/etc",)), "volume a:/etc:rw"),
     ],
 )
 def test_threat_39_what_grew_is_named(before, now, wish):
@@ -85,6 +94,8 @@ def test_threat_39_what_grew_is_named(before, now, wish):
         (config(allow=("a.test",)), config()),
         (config(rules=("allow GET /a",)), config(rules=("deny * /b",))),
         (config(policy=""), config(policy="", rules=("allow GET /a",))),
+        (config(ports=("web:3000", "api:1")), config(ports=("web:3000",))),
+        (config(volumes=("a:/a", "b:/b")), config(volumes=("a:/a:ro",))),
     ],
 )
 def test_asking_less_asks_nobody(before, now):

@@ -124,9 +124,10 @@ async def test_a_frozen_network_is_told_and_cut(one_run, tmp_path, policy):
     granted = Granted((), ())
     granted.ssh = SshAccess((), (), tmp_path / "agent.sock")
     granted.decoys = make_decoys(aws=True)
-    run = one_run(granted=granted, policy=policy, decoys=True)
+    run = one_run(granted=granted, policy=policy, decoys=True, publish=("web:1",))
     run.begin()
     await run.at("wait")
+    await run.at("address")
     assert run.engine.spec.home_files == granted.decoys.files
     key_id = text(granted.decoys, ".aws/credentials").split()[3]
     inspected = json.dumps(container_body(run.engine.spec)).lower()
@@ -142,15 +143,17 @@ async def test_a_frozen_network_is_told_and_cut(one_run, tmp_path, policy):
     writer.close()
     if policy == "permissive":
         await run.at("disconnect")
-    _, port, _ = next(f.content for f in run.engine.spec.files if f.path == "/moat/ssh/endpoint").split()
+    _, agent, _ = next(f.content for f in run.engine.spec.files if f.path == "/moat/ssh/endpoint").split()
+    published = run.engine.spec.env["MOAT_HOST_WEB"].rpartition(":")[2]
     async with asyncio.timeout(10):
-        while True:  # until the SSH agent has closed
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", int(port))
-            except ConnectionRefusedError:
-                break
-            writer.close()
-            await asyncio.sleep(0.01)
+        for port in (agent, published):
+            while True:  # until it has closed
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", int(port))
+                except (ConnectionRefusedError, ConnectionResetError):
+                    break
+                writer.close()
+                await asyncio.sleep(0.01)
     run.engine.end(3)
     info = await run.result()
     assert (info.state, info.exit_code, info.decoys) == ("exited", 3, True)

@@ -50,10 +50,10 @@ class Engine:
         return self.container
 
 
-def opening(tmp_path, engine, agent=True):
+def opening(tmp_path, engine, agent=True, ports=()):
     home = Home(tmp_path / "home")
     home.ensure_dir(home.run("run_1"))
-    spec = SimpleNamespace(id="run_1", transparent=False)
+    spec = SimpleNamespace(id="run_1", transparent=False, ports=ports)
     return open_listeners(home, spec, "0:0", engine, NETWORK, agent=agent)
 
 
@@ -76,6 +76,28 @@ async def test_they_listen_and_the_container_ends_with_their_way(tmp_path, agent
             sock.close()
         await engine.container.process.wait()
     assert not (tmp_path / "home" / "runs" / "run_1" / "listeners").exists()
+
+
+async def test_more_sockets_come_as_they_are_asked_for_and_reach_that_network(tmp_path):
+    engine = Engine(tmp_path)
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(20):
+        made = await opening(tmp_path, engine, ports=("web:3000",))
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            server.setblocking(False)
+            socks = await asyncio.gather(*(made.stream_socket() for _ in range(20)))
+            for sock in socks:
+                await loop.sock_connect(sock, server.getsockname())
+                peer, _ = await loop.sock_accept(server)
+                assert peer.getpeername() == sock.getsockname()
+                peer.close()
+                sock.close()
+        engine.container.process.kill()
+        await engine.container.process.wait()
+        with pytest.raises(OSError):  # noqa: PT011 - which, is the kernel's choice
+            await made.stream_socket()
+    for sock in made.sockets():
+        sock.close()
 
 
 @pytest.mark.parametrize("wanted", [["tcp:0"], ["tcp:99999", "tcp:0"]], ids=["too few", "none"])

@@ -46,6 +46,29 @@ def test_a_long_command_is_cut_in_the_list(moat, put_run, capsys):
     assert capsys.readouterr().out.endswith("  " + "x" * 59 + "…\n")
 
 
+def test_where_a_live_runs_ports_are_is_in_the_list(moat, put_run, capsys, fake):
+    async def reap(home):
+        return []
+
+    fake("reap", reap)
+    ports = (
+        engine.PublishedPort("web", 3000, "127.0.0.1:49152"),
+        engine.PublishedPort("api", 80, "127.0.0.1:80"),
+    )
+    put_run(EARLIER, ports=ports)
+    assert moat("list") == 0
+    assert "PORTS" not in capsys.readouterr().out  # it has ended
+    put_run(LATER, state=RunState.RUNNING, ports=ports)
+    assert moat("list") == 0
+    title, live, ended = capsys.readouterr().out.splitlines()
+    place = title.index("PORTS")
+    assert live[place:].startswith("web:49152,api:80")
+    assert ended[place:].startswith("-")
+    assert moat("list", "--json") == 0
+    shown = msgspec.json.decode(capsys.readouterr().out)[0]["ports"]
+    assert shown[0] == {"name": "web", "port": 3000, "address": "127.0.0.1:49152"}
+
+
 def test_list_as_json_is_an_array_with_every_field(moat, put_run, capsys):
     put_run(LATER)
     assert moat("list", "--json") == 0

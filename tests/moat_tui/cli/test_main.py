@@ -14,7 +14,7 @@ COMMANDS = [
     "approve",
     "deny",
 ]
-COMMANDS += ["stop", "destroy", "grant", "revoke", "doctor", "clean", "version"]
+COMMANDS += ["stop", "destroy", "volumes", "grant", "revoke", "doctor", "clean", "version"]
 
 
 @pytest.mark.parametrize("argv", [[], ["--no-ui"]])
@@ -36,6 +36,7 @@ def test_without_a_terminal_and_a_command_it_helps_and_fails(argv, moat, capsys)
         ["audit", "prove"],
         ["audit", "verifier"],
         ["grant", "list"],
+        ["volumes", "rm"],
         ["witness", "status"],
         ["witness", "push"],
         ["witness", "key"],

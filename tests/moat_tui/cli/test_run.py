@@ -42,7 +42,8 @@ def test_every_option_reaches_the_engine(moat, asked, tmp_path, monkeypatch):
     monkeypatch.setenv("FROM_HERE", SECRET)
     code = moat(
         "--no-ui", "run", "-n", "n1", "-g", "github,openai", "-g", "github", "-e", "A=b=c", "-e", "FROM_HERE",
-        "-e", "EMPTY=", "-m", "a:/a:ro", "-m", "b:/b", "-i", "--image", "img", "--runtime", "docker",
+        "-e", "EMPTY=", "-m", "a:/a:ro", "-m", "b:/b", "--volume", "c:/c:ro",
+        "-p", "web:3000", "--publish", "8080", "-i", "--image", "img", "--runtime", "docker",
         "--no-sandbox", "--policy", "strict", "--allow-host", "x.test", "--allow-host", "y.test",
         "--profile", "work", "--keep", "--no-grant", "linear,sentry",
         "--accept-config", "--connect-to", "a:443:127.0.0.1:8443", "--upstream-ca", "ca.pem", "sub",
@@ -58,6 +59,8 @@ def test_every_option_reaches_the_engine(moat, asked, tmp_path, monkeypatch):
             without_grants=("linear", "sentry"),
             env={"A": "b=c", "FROM_HERE": SECRET, "EMPTY": ""},
             mounts=("a:/a:ro", "b:/b"),
+            volumes=("c:/c:ro",),
+            publish=("web:3000", "8080"),
             interactive=True,
             image="img",
             runtime="docker",

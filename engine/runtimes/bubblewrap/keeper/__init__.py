@@ -9,6 +9,7 @@ started dies with it. So its modules know one another by relative names, and not
 
 network   make the run's user and network namespace, with nothing in it but loopback
 bind      make sockets in it; they work in any process, and belong to that namespace for ever
+socket    make one in it that is bound to nothing yet, to be connected from outside
 start     bubblewrap, in it; answers with the sandbox's first process
 exec      a command beside the agent, in all of the sandbox's namespaces, under its filters and limits
 """

@@ -10,6 +10,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 from .inside import Dying, enter_sandbox, open_terminal, run_inside
@@ -130,12 +131,20 @@ class Keeper:
         self.tell({"id": number})
 
     def do_bind(self, number: int, asked: dict[str, Any], files: list[int]) -> None:
+        sockets, address = asked["sockets"], asked["address"]
+        self.make(number, lambda: [bound(kind, address, port) for kind, port in sockets])
+
+    def do_socket(self, number: int, asked: dict[str, Any], files: list[int]) -> None:
+        self.make(number, lambda: [socket.socket(socket.AF_INET, socket.SOCK_STREAM)])
+
+    def make(self, number: int, sockets: Callable[[], list[socket.socket]]) -> None:
+        """What `sockets` makes in the run's network."""
         pid = os.fork()
         if pid == 0:
             made: list[socket.socket] = []
             try:
                 self.enter()
-                made = [bound(kind, asked["address"], port) for kind, port in asked["sockets"]]
+                made = sockets()
                 self.tell({"id": number}, tuple(each.fileno() for each in made))
             except OSError as error:
                 self.tell({"id": number, "error": str(error), "errno": error.errno})

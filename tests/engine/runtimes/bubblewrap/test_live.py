@@ -95,6 +95,20 @@ async def test_there_is_only_loopback_and_what_is_bound_from_outside_works(lab):
         await lab.runtime.bind(taken, [Wanted("tcp", 80)])
 
 
+async def test_a_socket_of_its_network_reaches_what_listens_in_it_and_nothing_of_this_machine(lab):
+    network = await lab.runtime.create_network("run_in", "home", True)
+    (inside,) = await lab.runtime.bind(network, [Wanted("tcp", 4000)])
+    loop = asyncio.get_running_loop()
+    with inside, socket.create_server(("127.0.0.1", 0)) as here:
+        with await lab.runtime.stream_socket(network) as sock:
+            await loop.sock_connect(sock, ("127.0.0.1", 4000))
+            peer, _ = await loop.sock_accept(inside)
+            assert peer.getpeername() == sock.getsockname()
+            peer.close()
+        with await lab.runtime.stream_socket(network) as sock, pytest.raises(ConnectionRefusedError):
+            await loop.sock_connect(sock, here.getsockname())
+
+
 async def test_homes_sockets_and_the_kernels_settings_are_not_there(lab, tmp_path):
     (tmp_path / "secret").write_text("s")
     places = (str(tmp_path / "secret"), "/etc/shadow", "/etc/ssh/sshd_config", "/root/.bashrc", "/var/lib",

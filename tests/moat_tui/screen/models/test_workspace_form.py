@@ -18,11 +18,15 @@ def test_all_that_agent_yaml_says_is_in_one_line():
         image="node:22",
         sandbox=False,
         mounts=("/a:/b:ro",),
+        volumes=("cache:/cache:rw",),
+        ports=("web:3000", "api:8080"),
         env=("A", "B"),
     )
     text, bad = said_by(info)
     assert not bad
     for part in ("npm 'run a'", "grants github", "strict", "node:22", "no gVisor", "1 mount", "2 variables"):
+        assert part in text
+    for part in ("1 volume", "ports web:3000, api:8080"):
         assert part in text
 
 
