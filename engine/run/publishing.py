@@ -20,7 +20,7 @@ from engine.run.both_ways import both_ways
 from engine.runtimes import Container, Terms, Wanted, bind_here
 
 LOOPBACK = "127.0.0.1"
-MOST = 256  # connections at a time to all ports of a run; more wait until one ends
+MOST = 128  # connections at a time to all ports of a run; more wait until one ends
 DIAL_TIMEOUT = 10.0  # seconds for the container to take a connection
 
 _PAUSE = 0.1  # seconds after this process could take no connection

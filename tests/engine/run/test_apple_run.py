@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import signal
+import socket
 
 import pytest
 from support import apple_container
@@ -14,6 +18,7 @@ from engine.run import spec
 from engine.run.lifecycle import run_attached
 from engine.run.request import RunRequest
 from engine.run.terminal import AgentIO
+from engine.run.volumes import list_volumes
 from engine.runtimes import HostFacts, home_label
 from engine.runtimes.apple import runtime as runtime_module
 
@@ -60,6 +65,39 @@ async def test_a_run_is_chosen_kept_and_recorded(state, home, tmp_path) -> None:
         assert await apple.leftovers(home_label(home.root)) == []
     asked = [call for call in apple_container.calls(state) if call[:2] == ["network", "create"]]
     assert asked[0][2] == "--internal"
+
+
+async def test_its_ports_and_volumes(state, home, tmp_path) -> None:
+    """The scripted container has this machine's network, and says that its address is 127.0.0.9."""
+    (tmp_path / "ws").mkdir()
+    with socket.create_server(("127.0.0.9", 0)) as free:
+        number = free.getsockname()[1]
+    serve = (
+        f"cd /cache && python3 -m http.server {number} --bind 127.0.0.9 2>/dev/null & echo $! >/workspace/pid"
+    )
+    script = f"echo kept >/cache/file; {serve}; wait"
+    wishes = RunRequest(
+        workspace=str(tmp_path / "ws"),
+        command=("sh", "-c", script),
+        publish=(f"web:{number}",),
+        volumes=("cache:/cache",),
+    )
+    running = asyncio.get_running_loop().create_future()
+    run = asyncio.ensure_future(run_attached(home, wishes, AgentIO(), [].append, running.set_result))
+    async with asyncio.timeout(30):
+        (port,) = (await running).ports
+        assert port.address == f"127.0.0.1:{number}"
+        heard = b""
+        while not heard:  # until it listens
+            reader, writer = await asyncio.open_connection("127.0.0.1", number)
+            writer.write(b"GET /file HTTP/1.0\r\n\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                heard = await reader.read(-1)
+            writer.close()
+        assert heard.endswith(b"kept\n")
+        os.kill(int((tmp_path / "ws" / "pid").read_text()), signal.SIGTERM)
+        assert (await run).state == RunState.EXITED
+    assert [volume.name for volume in list_volumes(home)] == ["cache"]
 
 
 def test_gvisor_and_a_rootfs_are_not_apples(state, home, tmp_path) -> None:

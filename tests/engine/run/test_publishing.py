@@ -225,13 +225,14 @@ def test_the_proxys_own_ports_are_never_published():
     assert notices == ["web: port 80 is not published: there it is the proxy's own"]
 
 
-async def answers(reader, writer):
+async def greets(reader, writer):
     writer.write(b"hello\n")
+    await reader.read(-1)
     writer.close()
 
 
 async def test_a_run_publishes_tells_and_records_its_ports(one_run):
-    server = await asyncio.start_server(answers, "127.0.0.1", 0)
+    server = await asyncio.start_server(greets, "127.0.0.1", 0)
     number = server.sockets[0].getsockname()[1]
     run = one_run(publish=(f"web:{number}",))
     run.begin()
@@ -245,9 +246,10 @@ async def test_a_run_publishes_tells_and_records_its_ports(one_run):
     host, here = port.address.split(":")
     async with asyncio.timeout(PATIENCE):
         reader, writer = await asyncio.open_connection(host, int(here))
-        assert await reader.read(-1) == b"hello\n"
+        assert await reader.readline() == b"hello\n"
+        run.engine.end()  # and with it whatever is still connected
+        assert await reader.read(-1) == b""
         writer.close()
-    run.engine.end()
     await run.result()
     run.over("exited")
     with pytest.raises(ConnectionRefusedError):

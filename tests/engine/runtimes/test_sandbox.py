@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from engine.errors import RuntimeUnavailable, SandboxUnavailable
-from engine.runtimes import EngineInfo, Network, choose_sandbox, container_user, proxy_reach
+from engine.runtimes import EngineInfo, Network, choose_sandbox, container_user, engine_terms, proxy_reach
 
 LINUX = EngineInfo(
     version="28.0.0",
@@ -70,6 +70,12 @@ def test_on_docker_desktop_the_proxy_is_on_loopback_and_strict_is_refused() -> N
     assert (reach.bind, reach.extra_hosts) == ("127.0.0.1", {})
     with pytest.raises(RuntimeUnavailable, match="strict"):
         proxy_reach(DESKTOP, network(internal=True))
+
+
+def test_ports_are_published_where_this_machine_reaches_the_container() -> None:
+    here = network(internal=False)
+    assert engine_terms(LINUX, here, False, 0, 0).unreached == ""
+    assert "not reached" in engine_terms(DESKTOP, here, None, 0, 0).unreached
 
 
 def test_files_belong_to_whoever_ran_moat() -> None:

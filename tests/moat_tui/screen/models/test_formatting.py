@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 from support.screen_home import NOW, FakeEntry, FakeVerdict, ago, request
 
-from engine import GrantInfo, GrantState, RunInfo, RunRequest, RunState
+from engine import GrantInfo, GrantState, PublishedPort, RunInfo, RunRequest, RunState
 from moat_tui.screen.models import audit_report, grant_rows, moments, request_line, run_rows
 from moat_tui.screen.models.finding import matches, next_match
 from moat_tui.screen.models.line_counts import LineCounts
@@ -138,6 +138,15 @@ def test_exit_codes_are_told():
     run = RunInfo("run_1", "n", "", RunState.EXITED)
     texts = [run_rows.state_piece(msgspec.structs.replace(run, exit_code=code))[0] for code in (0, 2, None)]
     assert texts == ["✓ exited 0", "✗ exited 2", "✓ exited"]
+
+
+def test_where_a_live_runs_ports_are_stands_under_it():
+    port = PublishedPort("web", 3000, "127.0.0.1:49152")
+    live = RunInfo("run_1", "n", "", RunState.RUNNING, workspace="/w", command=("serve",), ports=(port,))
+    ((text, _),) = run_rows.about(live, "/home")
+    assert text.startswith("/w  ·  web http://127.0.0.1:49152  ·  serve")
+    ((text, _),) = run_rows.about(msgspec.structs.replace(live, state=RunState.EXITED), "/home")
+    assert "49152" not in text
 
 
 @pytest.mark.parametrize("total", [40, 60, 72, 76, 77, 99, 100, 118, 190])
