@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from engine.errors import UsageError
@@ -120,7 +120,8 @@ def build_words(spec: ContainerSpec, own: OwnFiles, agent_filter: bytes, first: 
             _place(words, path, file)
         for file in own.files:
             words.add_own(file)
-        for target in sorted(binds, key=lambda path: len(PurePosixPath(path).parts)):
+        _refuse_nested(binds)
+        for target in sorted(binds):
             words.add_parents(target)
             words.add_bind(Bind(binds[target].source, target, binds[target].read_only))
         _seal(words)
@@ -170,6 +171,19 @@ def _holes(system: System, files: Mapping[str, PlacedFile], binds: Mapping[str, 
     kinds |= {path: None if file.link else file.directory for path, file in files.items()}
     kinds |= {path: os.path.isdir(bind.source) for path, bind in binds.items()}
     return {path for path, directory in kinds.items() if system.is_hole(path, directory=directory)}
+
+
+def _refuse_nested(targets: Iterable[str]) -> None:
+    """Raise UsageError for a mount in another: bwrap makes its place while it still sees this machine, and a
+    link that an agent left in the outer one would lead it there.
+    """
+    for target in (every := set(targets)):
+        outer = next((str(path) for path in PurePosixPath(target).parents if str(path) in every), "")
+        if outer:
+            raise UsageError(
+                f"under bubblewrap no mount can be in another: {target} lies in the mount {outer}",
+                remedy="Give it a place of its own, such as /data, or use the runtime 'docker'.",
+            )
 
 
 def _place(words: Words, path: str, file: PlacedFile) -> None:

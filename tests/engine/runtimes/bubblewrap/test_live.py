@@ -161,6 +161,16 @@ async def test_a_mount_that_was_replaced_by_a_link_is_refused(lab, tmp_path):
         await lab.run("true", binds=(Bind(str(tmp_path / "data"), "/data"),))
 
 
+async def test_a_link_that_an_agent_left_leads_no_mount_to_this_machine(lab, tmp_path):
+    """The place of a mount is made where it is not there, by a process that still sees this machine."""
+    for name in ("data", "mine"):
+        (tmp_path / name).mkdir()
+    (lab.workspace / "x").symlink_to(f"/oldroot{tmp_path / 'mine'}")
+    with pytest.raises(UsageError, match="lies in the mount"):
+        await lab.run("true", binds=(Bind(str(tmp_path / "data"), "/workspace/x/y"),))
+    assert not list((tmp_path / "mine").iterdir())
+
+
 async def test_limits_hold(lab):
     cpus = len(os.sched_getaffinity(0))
     done = await lab.run(
