@@ -37,6 +37,7 @@ fuzz: venv
 	@MOAT_FUZZ_SECONDS=600 $(BIN)/python -m pytest -q --timeout 1300 tests/engine/proxy/test_lanes_agree.py
 
 bench: venv machine
+	@$(BIN)/python tests/benchmarks/runtimes.py
 	@$(BIN)/python tests/benchmarks/start_up.py
 	@$(BIN)/python tests/benchmarks/audit_commit.py
 	@$(BIN)/python tests/benchmarks/audit_verify.py

@@ -1,13 +1,7 @@
-"""How long a person waits for Moat to start, measured in pairs: A B A B …, so that noise hits both alike.
+"""How long a person waits for Moat to answer, measured in pairs: A B A B …, so that noise hits both alike.
 
-    python tests/benchmarks/start_up.py [--pairs N] [--only bubblewrap|run|gvisor|list|grants|screen]
+    python tests/benchmarks/start_up.py [--pairs N] [--only list|grants|screen]
 
-    bubblewrap  `moat --no-ui run --runtime bubblewrap -- true`  against  `true`
-            gate: the medians differ by at most 0.25 s
-    run     `moat --no-ui run --no-sandbox -- true`  against  `docker run --rm IMAGE true`
-            gate: the medians differ by at most 0.5 s
-    gvisor  `moat --no-ui run -- true`  against  `docker run --rm --runtime runsc IMAGE true`
-            gate: the medians differ by at most 0.5 s
     list    `moat --no-ui list` beside 50 ended runs  against  `python -c pass`
             gate: its median is at most 0.25 s
     grants  `moat --no-ui grant list` beside 500 ended runs that used grants  against  `python -c pass`
@@ -139,6 +133,12 @@ def put_runs(home: Path, count: int) -> None:
         (run / "usage.json").write_text(json.dumps(used))
 
 
+def environment(home: Path) -> dict[str, str]:
+    # An installed Moat is compiled; without a cache every start would compile all of it again.
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**usual, "MOAT_HOME": str(home), "MOAT_KEYRING_BACKEND": "file", "TERM": "xterm-256color"}
+
+
 def cases(root: Path) -> list[Case]:
     workspace, home = root / "workspace", root / "home"
     workspace.mkdir()
@@ -147,38 +147,9 @@ def cases(root: Path) -> list[Case]:
     many = root / "many"
     many.mkdir(mode=0o700)
     put_runs(many, MANY_RUNS)
-    # An installed Moat is compiled; without a cache every start would compile all of it again.
-    usual = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    environ = {**usual, "MOAT_HOME": str(home), "MOAT_KEYRING_BACKEND": "file", "TERM": "xterm-256color"}
-    beside_many = environ | {"MOAT_HOME": str(many)}
+    environ, beside_many = environment(home), environment(many)
     bare = lambda: timed(NOTHING, workspace, environ)  # noqa: E731
-    run = (*MOAT, "--no-ui", "run")
-    docker = ("docker", "run", "--rm")
     return [
-        Case(
-            "bubblewrap",
-            lambda: timed((*run, "--runtime", "bubblewrap", "--", "true"), workspace, environ),
-            lambda: timed(("true",), workspace, environ),
-            lambda ours, theirs: ours - theirs,
-            0.25,
-            "more than the command",
-        ),
-        Case(
-            "run",
-            lambda: timed((*run, "--no-sandbox", "--", "true"), workspace, environ),
-            lambda: timed((*docker, IMAGE, "true"), workspace, environ),
-            lambda ours, theirs: ours - theirs,
-            0.5,
-            "more than docker run",
-        ),
-        Case(
-            "gvisor",
-            lambda: timed((*run, "--", "true"), workspace, environ),
-            lambda: timed((*docker, "--runtime", "runsc", IMAGE, "true"), workspace, environ),
-            lambda ours, theirs: ours - theirs,
-            0.5,
-            "more than docker run",
-        ),
         Case(
             "list",
             lambda: timed((*MOAT, "--no-ui", "list"), workspace, environ),
@@ -234,9 +205,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--pairs", type=int, default=7, help="measured pairs for each case (default: 7)")
-    parser.add_argument(
-        "--only", choices=("bubblewrap", "run", "gvisor", "list", "grants", "screen"), action="append"
-    )
+    parser.add_argument("--only", choices=("list", "grants", "screen"), action="append")
     wanted = parser.parse_args()
     optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
     python = f"Python {platform.python_version()} ({'with' if optimised else 'without'} PGO)"
