@@ -42,7 +42,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between two of them
 _QUIET, _STILL = 2.0, 20.0  # seconds of waiting before it is said, and said again
 _LINES, _LINE = 200, 1000  # kept of what it printed: lines, and characters of one
 _TOLD, _TOLD_LINE = 3, 160  # of these in a message
-_NOT_THERE = (126, 127)  # exit codes of a command that the image does not have
+_NOT_THERE = (126, 127)  # exit codes of a command that the image does not have …
+_MISSES = 3  # … when it is so time and again: in a container that is just ending it looks the same
 
 
 class SidecarSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +70,7 @@ class Sidecar:
         self.read = asyncio.Event()  # all that it printed
         self.ended = asyncio.Event()
         self.exit_code = 0
+        self.not_there = 0
         self.out_of_memory = False
 
     @property
@@ -198,7 +200,8 @@ class Sidecars:
                     await running.close()
         except (RuntimeFailure, TimeoutError):
             return False
-        if code in _NOT_THERE:
+        each.not_there = each.not_there + 1 if code in _NOT_THERE else 0
+        if each.not_there == _MISSES:
             image = each.spec.container.image
             raise ContainerFailed(
                 f"{each.spec.title} cannot be asked whether it is ready: {image} has no {each.spec.ready[0]}",

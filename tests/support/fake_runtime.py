@@ -32,6 +32,7 @@ class FakeRuntime:
         self.networks = set()
         self.apart = False  # whether networks are made as they are asked for; there is nobody to make sockets
         self.containers = set()
+        self.sidecars = {}  # host name -> what was made beside the agent
         self.entered = 0
         self.attachment = FakeAttachment()
         self.ended = asyncio.get_running_loop().create_future()
@@ -102,8 +103,13 @@ class FakeRuntime:
 
     async def _create(self, spec):
         await self.step("create")
-        self.spec = spec
         self.containers.add(spec.run_id)
+        agents = f"moat-{spec.run_id}"
+        if spec.name != agents:
+            made = FakeSidecar(self, spec, f"127.0.7.{len(self.sidecars) + 1}")
+            self.sidecars[spec.name.removeprefix(f"{agents}-")] = made
+            return made
+        self.spec = spec
         return FakeContainer(self)
 
     async def leftovers(self, home_label):
@@ -172,6 +178,47 @@ class FakeContainer:
 
     async def out_of_memory(self):
         return False
+
+
+class FakeSidecar(FakeContainer):
+    """Ready as soon as it is asked; `end` ends it."""
+
+    id = "c2"
+
+    def __init__(self, engine, spec, address):
+        super().__init__(engine)
+        self.spec = spec
+        self.output = FakeAttachment()
+        self.ended = asyncio.get_running_loop().create_future()
+        self.on_network = True
+        self._address = address
+
+    def end(self, code):
+        self.output.feed(None)
+        self.ended.set_result(code)
+
+    async def attach(self):
+        return self.output
+
+    async def start(self):
+        await self._engine.step(f"start {self.spec.image}")
+
+    async def wait(self):
+        return await asyncio.shield(self.ended)
+
+    async def exec(self, spec):
+        answer = FakeExec(spec)
+        answer.finish(0)
+        return answer
+
+    async def address(self):
+        return self._address
+
+    async def image_id(self):
+        return "sha256:abc"
+
+    async def disconnect(self):
+        self.on_network = False
 
 
 class FakeAttachment:

@@ -64,6 +64,18 @@ async def test_threat_23_a_client_that_waits_to_be_asked_may_try_again(proxy: Pr
     assert (code, out) == (0, '{"login":"octocat"}')
 
 
+async def test_a_stranger_on_the_runs_network_is_dropped_unread_whatever_it_knows(tmp_path: Path) -> None:
+    async with proxying(tmp_path, strangers=("127.0.0.1",)) as proxy:
+        reader, writer = await proxy.connect()
+        writer.write(
+            f"CONNECT {HOST}:443 HTTP/1.1\r\nProxy-Authorization: {proxy_authorization()}\r\n\r\n".encode()
+        )
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await reader.readexactly(1)
+        assert proxy.server.dropped == 1
+        await closed(writer)
+
+
 async def test_threat_23_a_peer_from_elsewhere_is_dropped_unread(tmp_path: Path) -> None:
     async with proxying(tmp_path, subnet="10.77.0.0/16") as proxy:
         reader, writer = await proxy.connect()

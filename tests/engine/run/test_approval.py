@@ -3,6 +3,8 @@ from pathlib import Path
 import pytest
 
 from engine.config import AgentConfig, HostRules, Mount, NetworkConfig, parse_port, parse_volume
+from engine.config.agent_config import ServiceConfig
+from engine.config.dependencies import parse_dependency
 from engine.config.rules import parse_rule
 from engine.errors import ApprovalNeeded
 from engine.home import Home
@@ -17,6 +19,13 @@ def config(policy="strict", allow=(), rules=(), unseen=(), ports=(), volumes=(),
         ports=tuple(map(parse_port, ports)),
         volumes=tuple(map(parse_volume, volumes)),
         **wishes,
+    )
+
+
+def served(image=""):
+    wanted = (parse_dependency("redis@7"),)
+    return AgentConfig(
+        network=NetworkConfig(policy="strict"), dependencies=wanted, services={"redis": ServiceConfig(image)}
     )
 
 
@@ -60,6 +69,8 @@ def mount(source, *, read_only, target="/data"):
         (config(), config(unseen=("a.test",)), "traffic with a.test unseen"),
         (config(policy=""), config(policy="", unseen=("a.test",)), "traffic with a.test unseen"),
         (config(), config(sandbox=False), "no gVisor"),
+        (config(), served("evil.test/redis"), "service redis from the image evil.test/redis"),
+        (served("a/redis:1"), served("a/redis:2"), "service redis from the image a/redis:2"),
         (config(), config(secrets={"DB": "op://v/i/f"}), "secret op://v/i/f as DB"),
         (
             config(secrets={"DB": "op://v/i/f"}),
@@ -91,6 +102,9 @@ def test_threat_39_what_grew_is_named(before, now, wish):
         (config(mounts=(mount("/a", read_only=False),)), config(mounts=(mount("/a", read_only=True),))),
         (config(policy="permissive"), config(policy="strict")),
         (config(sandbox=False), config()),
+        (config(), served()),  # the official image
+        (config(), served("redis:7")),
+        (served("evil.test/redis"), served()),
         (config(allow=("a.test",)), config()),
         (config(rules=("allow GET /a",)), config(rules=("deny * /b",))),
         (config(policy=""), config(policy="", rules=("allow GET /a",))),

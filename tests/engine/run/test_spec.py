@@ -70,6 +70,18 @@ def test_what_a_runtime_cannot_do_is_refused(tmp_path, asking, more, said):
         settled(tmp_path, asking, **{"runtime": "bubblewrap", **more})
 
 
+@pytest.mark.parametrize("runtime", ["bubblewrap", "apple"])
+def test_services_are_refused_where_nothing_can_run_beside_the_agent(tmp_path, asking, runtime, monkeypatch):
+    monkeypatch.setattr("engine.run.spec.choose_runtime", lambda asked, environment, config: asked)
+    (tmp_path / "ws" / "agent.yaml").write_text("dependencies: [redis@7, postgres@17]\ncommand: x\n")
+    with pytest.raises(UsageError, match="beside the agent: redis, postgres") as caught:
+        settled(tmp_path, asking, runtime=runtime)
+    assert "'docker'" in caught.value.remedy
+    assert [each.image for each in settled(tmp_path, asking, runtime="docker").services] == [
+        "redis:7", "postgres:17",
+    ]  # fmt: skip
+
+
 def test_without_images_a_run_is_closed_whatever_its_policy(tmp_path, asking):
     spec = settled(tmp_path, asking, runtime="bubblewrap", policy="permissive")
     assert (spec.image, spec.isolated) == ("", True)

@@ -37,6 +37,7 @@ OOM = "container init was OOM-killed (memory limit too low?)"
         (GVISOR + NO_COMMAND_GVISOR, FAILED, "the command nope does not exist", "spelling"),
         (RUNC + NOT_EXECUTABLE, FAILED, "/etc/passwd cannot be executed", "chmod"),
         (GVISOR + NOT_EXECUTABLE_GVISOR, FAILED, "/etc/passwd cannot be executed", "chmod"),
+        ("unable to find user redis: no matching entries in passwd file", FAILED, "no user redis", "has it"),
         ("No command specified", FAILED, "no command of its own", "after --"),
         (RUNC + "exec /bin/sh: exec format error", FAILED, "another processor", "architecture"),
         (ROOT_NETNS, SANDBOX, "gVisor could not start", "moat doctor --fix"),
