@@ -69,3 +69,4 @@ machine: venv
 
 tools:
 	@bash .ci/tools.sh
+	@bash tests/support/services/build.sh || true
