@@ -38,6 +38,7 @@ class WorkspaceInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     ports: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()  # "REFERENCE as VARIABLE"
+    services: tuple[str, ...] = ()  # e.g. "postgres@17"
     memory_mb: int | None = None
     cpus: float | None = None
 
@@ -75,6 +76,7 @@ def describe_workspace(home: Home, path: str) -> WorkspaceInfo:
         ports=tuple(map(str, config.ports)),
         env=tuple(config.env),
         secrets=tuple(f"{reference} as {name}" for name, reference in config.secrets.items()),
+        services=tuple(str(wanted) for wanted in config.dependencies if wanted.kind == "service"),
         memory_mb=config.container.memory,
         cpus=config.container.cpus,
     )

@@ -89,6 +89,8 @@ def about(run: RunInfo, home: str) -> list[Piece]:
         parts.append(visible(shlex.join(run.command)))
     parts.append(f"{visible(run.policy)} network")
     parts.append(visible(f"{run.runtime} {run.sandbox}".strip()))
+    if run.services:
+        parts.append("with " + visible(", ".join(run.services)))
     if run.profile:
         parts.append(f"profile {visible(run.profile)}")
     if run.keep:

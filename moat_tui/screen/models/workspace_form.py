@@ -36,6 +36,8 @@ def said_by(info: WorkspaceInfo) -> tuple[str, bool]:
         parts.append(f"image {info.image}")
     if info.sandbox is not None:
         parts.append("gVisor" if info.sandbox else "no gVisor")
+    if info.services:
+        parts.append("with " + ", ".join(info.services))
     if info.decoys:
         parts.append("decoys")
     if info.mounts:

@@ -21,10 +21,14 @@ def test_all_that_agent_yaml_says_is_in_one_line():
         volumes=("cache:/cache:rw",),
         ports=("web:3000", "api:8080"),
         env=("A", "B"),
+        services=("postgres@17", "redis@7"),
     )
     text, bad = said_by(info)
     assert not bad
-    for part in ("npm 'run a'", "grants github", "strict", "node:22", "no gVisor", "1 mount", "2 variables"):
+    for part in (
+        "npm 'run a'", "grants github", "strict", "node:22", "no gVisor", "1 mount", "2 variables",
+        "with postgres@17, redis@7",
+    ):  # fmt: skip
         assert part in text
     for part in ("1 volume", "ports web:3000, api:8080"):
         assert part in text
