@@ -8,7 +8,10 @@ from pathlib import Path
 import click
 import pytest
 
+from engine.config import AgentConfig
+from engine.config.dependencies import parse_dependency
 from engine.grants import builtin_providers
+from engine.run.services import services_of, variables
 from moat_tui.cli import main as cli
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -40,6 +43,17 @@ def test_every_grant_that_can_be_given_is_in_a_table(tmp_path, monkeypatch, caps
     )
     untried = [name for name, provider in sorted(builtin_providers().items()) if provider.validation is None]
     assert f"that tries them are {', '.join(untried[:-1])} and {untried[-1]}." in reference
+
+
+def test_the_services_are_told_as_they_are():
+    table = README.partition("### Services")[2].partition("\n### ")[0]
+    wanted = [parse_dependency(f"{name}@{version}") for name, version in
+              (("postgres", 17), ("mysql", 8), ("redis", 7))]  # fmt: skip
+    services = services_of(AgentConfig(dependencies=tuple(wanted)))
+    for word, service in zip(wanted, services, strict=True):
+        (row,) = [line for line in table.splitlines() if line.startswith(f"| `{word}` | `{service.image}` |")]
+        for variable, value in variables((service,), {service.name: "PASSWORD"}).items():
+            assert f"`_{variable.rpartition('_')[2]}`" in row or f"`{variable}`, which is `{value}`" in row
 
 
 def command(name: str) -> click.Command:

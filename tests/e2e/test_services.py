@@ -72,11 +72,12 @@ def test_an_agent_uses_its_services_and_they_reach_nothing(moat, workspace, way)
         assert (captive["port 80"], captive["port 443"]) == ("", "")
         ways_out = ("resolver", "name", "outside", "public address", "metadata")
         assert [way for way in ways_out if not captive[way].startswith("refused: ")] == []
-    assert moat.json("audit", "served")["valid"] is True
+    if way != WAYS[0].values[0]:
+        return
     told = [entry["data"].get("reason", "") for entry in moat.entries("served")]
     image = docker("image", "inspect", "--format", "{{.Id}}", "moat-test-redis:bookworm").strip()
     assert f"redis started, image moat-test-redis:bookworm, image id {image}" in told
-    run = moat.run_named("served")
+    (run,) = moat.runs()
     assert run["services"]["postgres"] == "moat-test-postgres:bookworm"
     assert left_of(run["id"]) == ("", "")
 
@@ -111,7 +112,7 @@ def test_a_service_belongs_to_its_run_alone(moat, workspace, tmp_path):
         other.mkdir()
         stranger = moat(
             "run", other, "--no-sandbox", "--", "python3", "-c",
-            "import socket, sys; socket.create_connection((sys.argv[1], 6379), 3)", network["IPAddress"],
+            "import socket, sys; socket.create_connection((sys.argv[1], 6379), 1.5)", network["IPAddress"],
             check=False,
         )  # fmt: skip
         assert b"TimeoutError" in stranger.stderr
