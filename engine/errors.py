@@ -159,3 +159,15 @@ class ImageUnavailable(RuntimeFailure):
 
 class ContainerFailed(RuntimeFailure):
     pass
+
+
+def first_moat_error(error: BaseException) -> MoatError | None:
+    """The explained error inside a task group's bundle, where there is one."""
+    if isinstance(error, MoatError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            found = first_moat_error(inner)
+            if found is not None:
+                return found
+    return None

@@ -85,6 +85,7 @@ class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     upstream_ca: str = ""
     decoys: bool = False
     services: dict[str, str] = {}  # service -> image
+    lost: tuple[str, ...] = ()  # what ended beside the agent before its time, e.g. "redis ended with …"
     frozen: str = ""  # why its network is frozen, which it then stays; empty while it is not
 
     @property

@@ -92,12 +92,13 @@ class Sidecars:
     """
 
     def __init__(
-        self, home: Home, run_id: str, recorder: SidecarRecorder, notice: Callable[[str], None]
+        self, home: Home, run_id: str, recorder: SidecarRecorder, lost: Callable[[str, str], None]
     ) -> None:
+        """lost: told of one that ended while the agent runs: in short, and all there is to say."""
         self._home = home
         self._run_id = run_id
         self._recorder = recorder
-        self._notice = notice
+        self._lost = lost
         self._all: list[Sidecar] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._group = asyncio.TaskGroup()
@@ -235,8 +236,9 @@ class Sidecars:
         each.ended.set()
         await self._begun.wait()
         failure = await self._failed(each)
-        await self._recorder.note(container(ACTION, reason=f"{each.spec.name} {each.end}"))
-        self._notice(str(failure))
+        what = f"{each.spec.name} {each.end}"
+        await self._recorder.note(container(ACTION, reason=what))
+        self._lost(what, str(failure))
 
     async def _failed(self, each: Sidecar, what: str = "") -> ContainerFailed:
         """what: as a sentence goes on after its title; empty when it has ended."""

@@ -21,7 +21,7 @@ import msgspec
 from engine.anchors.background import push_in_background
 from engine.audit import AuditLog, container, policy, secret
 from engine.credentials import KeySource
-from engine.errors import AuditError, ContainerFailed, HomeError, MoatError
+from engine.errors import AuditError, ContainerFailed, HomeError, MoatError, first_moat_error
 from engine.events import ControlReply, ControlRequest, RunInfo, RunState, timestamp
 from engine.heads import RunHeads
 from engine.home import Home
@@ -145,7 +145,7 @@ class Supervisor:
                     closing = str(ending["state"])
                     return ending
             except BaseException as error:
-                failure = _first_moat_error(error)
+                failure = first_moat_error(error)
                 await records.note(container("failed", reason=str(failure or type(error).__name__)))
                 if failure is None or failure is error:
                     raise
@@ -167,7 +167,7 @@ class Supervisor:
             watch = await made.enter_async_context(workspace)
             made.push_async_callback(self._remove, engine)
             sidecars = await made.enter_async_context(
-                Sidecars(self._home, self._spec.id, records, self._notice)
+                Sidecars(self._home, self._spec.id, records, self._lost)
             )
             self._expect_viewer()
             launched = await self._unless_stopped(
@@ -266,6 +266,11 @@ class Supervisor:
             f"run {name} reaches nothing any more: the container that held its proxy's sockets has ended; "
             f"end it: moat stop {name}"
         )
+
+    def _lost(self, what: str, said: str) -> None:
+        """A sidecar ended before its time."""
+        self._become(lost=(*self.info.lost, what))
+        self._notice(said)
 
     async def _renew(self, records: RunRecords, proxy: ProxyLife) -> None:
         """Give the proxy what the store has, whenever that changes. Cancelled at the agent's end."""
@@ -381,15 +386,3 @@ def _post(loop: asyncio.AbstractEventLoop, notice: Callable[[str], None], said: 
     """From another thread, one that may outlive the loop."""
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(notice, said)
-
-
-def _first_moat_error(error: BaseException) -> MoatError | None:
-    """The explained error inside a task group's bundle, where there is one."""
-    if isinstance(error, MoatError):
-        return error
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            found = _first_moat_error(inner)
-            if found is not None:
-                return found
-    return None

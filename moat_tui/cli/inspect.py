@@ -55,7 +55,7 @@ def list_command(said: Invocation, as_json: bool) -> int:
 
 
 def _problems(runs: Sequence[engine.RunInfo], width: int) -> None:
-    """Why runs failed or are frozen, under the list: as a column it would push all else off a terminal."""
+    """What went wrong with runs, under the list: as a column it would push all else off a terminal."""
     failed = [run for run in runs if _problem(run)]
     for run in failed[:_MOST_PROBLEMS]:
         output.write(output.cut(output.escape(f"{run.name}: {_problem(run)}"), width) + "\n")
@@ -64,7 +64,7 @@ def _problems(runs: Sequence[engine.RunInfo], width: int) -> None:
 
 
 def _problem(run: engine.RunInfo) -> str:
-    parts = (run.error, f"network frozen: {run.frozen}" if run.frozen else "")
+    parts = (run.error, f"network frozen: {run.frozen}" if run.frozen else "", *run.lost)
     return "; ".join(filter(None, parts))
 
 

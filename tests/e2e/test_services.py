@@ -118,21 +118,20 @@ def test_a_service_belongs_to_its_run_alone(moat, workspace, tmp_path):
         assert b"TimeoutError" in stranger.stderr
         socket.create_connection((network["IPAddress"], 6379), 3).close()  # it was there to be reached
         docker("kill", inspected["-redis"]["Id"])
-        wait_until(lambda: b"redis ended with exit code 137" in b"".join(audit_of(moat, run["id"])))
+        metadata = moat.home / "runs" / run["id"] / "metadata.json"
+        (lost,) = wait_until(lambda: json.loads(metadata.read_bytes()).get("lost"))
+        assert lost == "redis ended with exit code 137"
         assert len(set(docker("volume", "ls", "-q").split()) - volumes) == 2
         kill(run["supervisor_pid"])
         agent.wait(30)
         moat("clean")
         assert left_of(run["id"]) == ("", "")
+        reasons = [entry["data"].get("reason") for entry in moat.entries("owner")]
+        assert lost in reasons
         assert set(docker("volume", "ls", "-q").split()) <= volumes
     finally:
         agent.kill()
         agent.communicate()
-
-
-def audit_of(moat, run_id):
-    """What is written of the live run's log so far."""
-    return [path.read_bytes() for path in (moat.home / "runs" / run_id).glob("audit.db*")]
 
 
 @pytest.mark.docker

@@ -95,7 +95,8 @@ def about(run: RunInfo, home: str) -> list[Piece]:
         parts.append(f"profile {visible(run.profile)}")
     if run.keep:
         parts.append("container kept")
-    return [("  ·  ".join(part for part in parts if part), "dim")]
+    lost = [(f"✗ {visible('; '.join(run.lost))}  ·  ", "bad")] if run.lost else []
+    return [*lost, ("  ·  ".join(part for part in parts if part), "dim")]
 
 
 def freeze_alarm(runs: Iterable[RunInfo]) -> str:

@@ -69,7 +69,8 @@ async def test_a_service_that_ends_is_said_and_the_run_goes_on(served):
             await asyncio.sleep(0.01)
     assert run.notices[0].startswith("the service redis ended with exit code 1. It said last: Out of disk.")
     run.engine.end(0)
-    assert (await run.result()).state == RunState.EXITED
+    info = await run.result()
+    assert (info.state, info.lost) == (RunState.EXITED, ("redis ended with exit code 1",))
     reasons = [entry.data.get("reason") for entry in run.entries()]
     assert "redis ended with exit code 1" in reasons
     assert (run.home.run(run.id) / "redis.log").read_text() == "Out of disk\n"

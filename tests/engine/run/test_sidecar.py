@@ -114,7 +114,12 @@ class Beside:
         self.notices = []
         self.said = []
         self.home = home
-        self.sidecars = Sidecars(home, "run_1", self.recorder, self.notices.append)
+        self.lost = []
+        self.sidecars = Sidecars(home, "run_1", self.recorder, self._lost)
+
+    def _lost(self, what, said):
+        self.lost.append(what)
+        self.notices.append(said)
 
     async def start(self, made, name="postgres", image="postgres:17", **more):
         spec = ContainerSpec(
@@ -250,6 +255,7 @@ async def test_its_end_while_the_agent_runs_is_said_and_recorded(beside):
     await beside.until(lambda: beside.notices)
     said = "ended with exit code 137, out of memory (its limit is 64 MB)"
     assert beside.notices == [f"the service postgres {said}. It said nothing."]
+    assert beside.lost == [f"postgres {said}"]
     assert beside.recorder.entries[-1] == ("container", "sidecar", f"postgres {said}")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from engine import RunInfo
 from moat_tui.screen.models.run_rows import about
 
@@ -14,3 +16,7 @@ def test_a_run_is_told_with_what_runs_beside_it():
     ((text, style),) = about(run, "/home/ann")
     assert text == "~/w  ·  npm test  ·  strict network  ·  docker gvisor  ·  with redis, postgres"
     assert style == "dim"
+    lost = msgspec.structs.replace(run, lost=("redis ended with exit code 137\x1b[2J",))
+    assert about(lost, "/home/ann") == [
+        ("✗ redis ended with exit code 137␛[2J  ·  ", "bad"), (text, style),
+    ]  # fmt: skip
