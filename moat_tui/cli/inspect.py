@@ -69,8 +69,8 @@ def _problem(run: engine.RunInfo) -> str:
 
 
 def _ports(run: engine.RunInfo) -> str:
-    """Where a live run's are on this machine: `web:3000`."""
-    if run.state.ended:
+    """Where a live run's are on this machine: `web:3000`. A frozen one's carry nothing."""
+    if run.state.ended or run.frozen:
         return ""
     return ",".join(f"{port.name}:{port.address.rpartition(':')[2]}" for port in run.ports)
 

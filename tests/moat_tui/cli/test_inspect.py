@@ -56,8 +56,9 @@ def test_where_a_live_runs_ports_are_is_in_the_list(moat, put_run, capsys, fake)
         engine.PublishedPort("api", 80, "127.0.0.1:80"),
     )
     put_run(EARLIER, ports=ports)
+    put_run(LATER, state=RunState.RUNNING, ports=ports, frozen="a decoy was about to leave")
     assert moat("list") == 0
-    assert "PORTS" not in capsys.readouterr().out  # it has ended
+    assert "PORTS" not in capsys.readouterr().out  # one has ended, the other carries nothing any more
     put_run(LATER, state=RunState.RUNNING, ports=ports)
     assert moat("list") == 0
     title, live, ended = capsys.readouterr().out.splitlines()
