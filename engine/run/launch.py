@@ -27,7 +27,7 @@ from engine.run.injections import Granted
 from engine.run.listeners import Listeners, open_listeners
 from engine.run.port_relay import start_port_relay
 from engine.run.proxy_life import ProxyLife
-from engine.run.publishing import Publishing, announced, publish
+from engine.run.publishing import Dial, Publishing, announced, publish
 from engine.run.services import start_services, variables
 from engine.run.sidecar import Sidecars
 from engine.run.spec import RunSpec
@@ -70,7 +70,7 @@ class Launched:
     listeners: Listeners | None
     sidecars: Sidecars
     publishing: Publishing
-    stream_socket: Callable[[], Awaitable[socket.socket]]
+    dial: Dial
 
     async def close(self) -> None:
         """Close what this process holds of it; the container is the engine's to remove."""
@@ -194,10 +194,8 @@ async def launch(
         for line in announced(publishing):
             say(line)
         undo.pop_all()
-    dialling = listeners.stream_socket if listeners is not None else partial(engine.stream_socket, network)
-    return Launched(
-        container, attachment, proxy, terms.sandbox, ssh, listeners, sidecars, publishing, dialling
-    )
+    dial = listeners.dial if listeners is not None else partial(engine.dial, network)
+    return Launched(container, attachment, proxy, terms.sandbox, ssh, listeners, sidecars, publishing, dial)
 
 
 async def _network(home: Home, spec: RunSpec, engine: Runtime, *, apart: bool) -> Network:

@@ -32,6 +32,7 @@ from engine.runtimes import (
     Network,
     PlacedFile,
     Runtime,
+    connected,
     home_label,
 )
 
@@ -65,13 +66,13 @@ class Listeners:
         asks = (self.asks,) if self.asks is not None else ()
         return self.proxy, *agent, *transparent, *asks, self.way
 
-    async def stream_socket(self) -> socket.socket:
-        """As a runtime's, where this machine is not on the network. Raises OSError, TimeoutError."""
+    async def dial(self, address: str, port: int) -> socket.socket:
+        """As a runtime's, where this machine is not on the network. Raises OSError."""
         assert self.asks is not None
         async with self.asking, asyncio.timeout(_ASK_TIMEOUT):
             self.asks.send(b".")
             (made,) = await _received(self.asks, 1)
-        return made
+        return await connected(made, address, port)
 
     async def ended(self) -> None:
         """Return when the container is gone before its time; then nothing reaches the sockets any more."""

@@ -21,9 +21,11 @@ from engine.runtimes import Container, Terms, Wanted, bind_here
 
 LOOPBACK = "127.0.0.1"
 MOST = 128  # connections at a time to all ports of a run; more wait until one ends
-DIAL_TIMEOUT = 10.0  # seconds for the container to take a connection
 
 _PAUSE = 0.1  # seconds after this process could take no connection
+
+type Dial = Callable[[str, int], Awaitable[socket.socket]]
+"""A connection into the run's network: to an address and port there. Raises OSError or MoatError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,14 @@ class Publishing:
             env[f"MOAT_URL_{bound.port.variable}"] = port.url
         return env
 
-    async def serve(self, container: Container, sockets: Callable[[], Awaitable[socket.socket]]) -> None:
-        """Carry connections until `stop`, or cancelled. sockets: gives one of the container's network."""
+    async def serve(self, container: Container, dial: Dial) -> None:
+        """Carry connections until `stop`, or until cancelled."""
         try:
             if self._bound and (address := await self._address(container)):
                 async with asyncio.TaskGroup() as group:
                     for bound in self._bound:
-                        dial = partial(_dialled, (address, bound.port.number), sockets)
-                        group.create_task(self._take(bound.listener, dial, group))
+                        there = partial(dial, address, bound.port.number)
+                        group.create_task(self._take(bound.listener, there, group))
                     await self._over.wait()
                     raise _Over
         except* _Over:
@@ -178,15 +180,3 @@ def announced(publishing: Publishing) -> list[str]:
         another = "" if port.address == f"{LOOPBACK}:{port.port}" else f" ({port.port} is taken here)"
         lines.append(f"{port.name}: {port.url}{another}")
     return lines
-
-
-async def _dialled(place: tuple[str, int], sockets: Callable[[], Awaitable[socket.socket]]) -> socket.socket:
-    """A connection into the container. Raises OSError or MoatError."""
-    sock = await sockets()
-    try:
-        async with asyncio.timeout(DIAL_TIMEOUT):
-            await asyncio.get_running_loop().sock_connect(sock, place)
-    except BaseException:
-        sock.close()
-        raise
-    return sock

@@ -240,7 +240,7 @@ class Supervisor:
             frozen = group.create_task(freezing.obey())
             serving = group.create_task(launched.proxy.serve(when_needed=True))
             heeding = group.create_task(self._heed_listeners(launched))
-            carried = launched.publishing.serve(launched.container, launched.stream_socket)
+            carried = launched.publishing.serve(launched.container, launched.dial)
             publishing = group.create_task(carried)
             async with terminal:
                 code = await launched.container.wait()

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 from engine.runtimes.abilities import ABILITIES, Abilities
 from engine.runtimes.base import Attachment, Container, Exec, Runtime
 from engine.runtimes.detect import HostFacts, choose_runtime
-from engine.runtimes.reach import PROXY_HOST, ProxyReach, Wanted, bind_here, container_user, proxy_reach
+from engine.runtimes.reach import (
+    PROXY_HOST,
+    ProxyReach,
+    Wanted,
+    bind_here,
+    connected,
+    container_user,
+    proxy_reach,
+)
 from engine.runtimes.sandbox import choose_sandbox
 from engine.runtimes.spec import (
     HOME_LABEL,
@@ -66,6 +74,7 @@ __all__ = [
     "bind_here",
     "choose_runtime",
     "choose_sandbox",
+    "connected",
     "container_user",
     "engine_terms",
     "find_docker",

@@ -69,10 +69,8 @@ class Runtime(Protocol):
         """Sockets of this process at the address of its `reach`. Raises OSError where one cannot be had."""
         ...
 
-    async def stream_socket(self, network: Network) -> socket.socket:
-        """A TCP socket of this process, not connected yet, that can be to the network's containers. Raises
-        OSError.
-        """
+    async def dial(self, network: Network, address: str, port: int) -> socket.socket:
+        """A connection of this process to a container on the network. Raises OSError."""
         ...
 
     async def remove_network(self, network: str) -> None: ...

@@ -7,6 +7,7 @@ Desktop forwards `host.docker.internal` to the host's loopback.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from engine.errors import RuntimeUnavailable
 from engine.runtimes.spec import EngineInfo, Network
 
 PROXY_HOST = "host.docker.internal"
+DIAL_TIMEOUT = 10.0  # seconds for a container to take a connection
 
 
 class ProxyReach(msgspec.Struct, frozen=True):
@@ -86,8 +88,19 @@ def bind_here(address: str, wanted: Sequence[Wanted], backlog: int = 512) -> lis
     return sockets
 
 
-def stream_socket_here() -> socket.socket:
-    """As `Runtime.stream_socket`, where this machine is on the network."""
+async def connected(sock: socket.socket, address: str, port: int) -> socket.socket:
+    """`sock` itself, which is non-blocking and of whichever network; closed when it fails. Raises OSError."""
+    try:
+        async with asyncio.timeout(DIAL_TIMEOUT):
+            await asyncio.get_running_loop().sock_connect(sock, (address, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def dial_here(address: str, port: int) -> socket.socket:
+    """As `Runtime.dial`, where this machine is on the network."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setblocking(False)
-    return sock
+    return await connected(sock, address, port)

@@ -12,7 +12,7 @@ from e2e.conftest import wait_until
 SERVER = """
 echo $MOAT_RUN_ID >> /cache/seen
 mkdir /tmp/site; echo $MOAT_RUN_ID > /tmp/site/who; cat /cache/seen > /tmp/site/seen
-exec python3 -m http.server $PORT --directory /tmp/site
+exec python3 -m http.server $PORT --bind $BIND --directory /tmp/site
 """
 
 
@@ -22,10 +22,11 @@ def port():
         return free.getsockname()[1]
 
 
-def describe(workspace, port: int, policy: str) -> None:
+def describe(workspace, port: int, policy: str, *, bind: str = "0.0.0.0") -> None:
     workspace.mkdir(exist_ok=True)
     (workspace / "agent.yaml").write_text(
-        f"name: web\ncommand: {json.dumps(SERVER)}\nenv: {{PORT: {port}}}\nnetwork: {{policy: {policy}}}\n"
+        f"name: web\ncommand: {json.dumps(SERVER)}\nenv: {{PORT: {port}, BIND: {bind}}}\n"
+        f"network: {{policy: {policy}}}\n"
         f"ports: {{web: {port}}}\nvolumes: [{{name: cache, target: /cache}}]\n"
     )
 
@@ -61,7 +62,7 @@ def half_closed(address: str) -> str:
 def test_threat_40_two_runs_of_one_name_and_port_never_cross(moat, workspace, tmp_path, port, flags, policy):
     other = tmp_path / "other"
     for each in (workspace, other):
-        describe(each, port, policy)
+        describe(each, port, policy, bind="localhost" if "bubblewrap" in flags else "0.0.0.0")  # there ::1
     one = moat.json("run", workspace, "-d", *flags)
     two = moat.json("run", other, "-d", *flags)
     assert one["name"] == two["name"] == "web"

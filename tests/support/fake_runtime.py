@@ -9,7 +9,7 @@ from collections import defaultdict
 import msgspec
 
 from engine.runtimes import EngineInfo, Leftover, Network, bind_here, engine_terms
-from engine.runtimes.reach import stream_socket_here
+from engine.runtimes.reach import dial_here
 
 ENGINE = EngineInfo("20", "1.41", "linux", "amd64", "linux", frozenset({"runc", "runsc"}), False, "x")
 STEPS = ("enter", "terms", "ensure_image", "create_network", "create", "attach", "start")
@@ -80,8 +80,8 @@ class FakeRuntime:
         self.sockets += made
         return made
 
-    async def stream_socket(self, network):
-        return stream_socket_here()
+    async def dial(self, network, address, port):
+        return await dial_here(address, port)
 
     async def ensure_image(self, ref, say):
         await self.step("ensure_image")

@@ -24,7 +24,7 @@ from engine.runtimes.apple.errors import explain, is_missing
 from engine.runtimes.apple.staging import remove_staged
 from engine.runtimes.apple.tool import PULL_TIMEOUT, Tool, forwards_packets, open_tool
 from engine.runtimes.apple.words import label_words
-from engine.runtimes.reach import ProxyReach, Wanted, bind_here, stream_socket_here
+from engine.runtimes.reach import ProxyReach, Wanted, bind_here, dial_here
 from engine.runtimes.spec import HOME_LABEL, RUN_LABEL, ContainerSpec, Leftover, Network
 from engine.runtimes.terms import Terms
 
@@ -121,8 +121,8 @@ class AppleRuntime:
     async def bind(self, network: Network, wanted: Sequence[Wanted]) -> list[socket.socket]:
         return bind_here(EVERY_ADDRESS, wanted)
 
-    async def stream_socket(self, network: Network) -> socket.socket:
-        return stream_socket_here()
+    async def dial(self, network: Network, address: str, port: int) -> socket.socket:
+        return await dial_here(address, port)
 
     async def remove_network(self, name: str) -> None:
         """Once no container refers to it; one that is gone is fine."""

@@ -13,11 +13,11 @@ from engine.runtimes.bubblewrap.container import Container, create_container
 from engine.runtimes.bubblewrap.link import Link, open_link
 from engine.runtimes.bubblewrap.processes import end_marked
 from engine.runtimes.bubblewrap.program import NO_NAMESPACES, Program, find_program
-from engine.runtimes.reach import ProxyReach, Wanted
+from engine.runtimes.reach import ProxyReach, Wanted, connected
 from engine.runtimes.spec import ContainerSpec, Leftover, Network
 from engine.runtimes.terms import Terms
 
-ADDRESS = "127.0.0.1"
+ADDRESS, ADDRESS6 = "127.0.0.1", "::1"
 _SUBNET = "127.0.0.0/8"
 
 
@@ -83,9 +83,16 @@ class BubblewrapRuntime:
         sockets = [(want.kind, want.port) for want in wanted]
         return await self._sockets(network, "bind", address=network.gateway, sockets=sockets)
 
-    async def stream_socket(self, network: Network) -> socket.socket:
-        (made,) = await self._sockets(network, "socket")
-        return made
+    async def dial(self, network: Network, address: str, port: int) -> socket.socket:
+        """What listens on `localhost` there may have taken IPv6's."""
+        try:
+            return await self._dial(network, socket.AF_INET, address, port)
+        except ConnectionRefusedError:
+            return await self._dial(network, socket.AF_INET6, ADDRESS6, port)
+
+    async def _dial(self, network: Network, family: int, address: str, port: int) -> socket.socket:
+        (sock,) = await self._sockets(network, "socket", family=family)
+        return await connected(sock, address, port)
 
     async def _sockets(self, network: Network, op: str, **asked: object) -> list[socket.socket]:
         answer = await self._links[network.id].ask(op, (), **asked)

@@ -16,7 +16,7 @@ from engine.runtimes.docker.broadcast import deafen
 from engine.runtimes.docker.client import Client, open_client
 from engine.runtimes.docker.container import Container, create_container
 from engine.runtimes.docker.network import bridge_of
-from engine.runtimes.reach import Wanted, bind_here, proxy_reach, stream_socket_here
+from engine.runtimes.reach import Wanted, bind_here, dial_here, proxy_reach
 from engine.runtimes.spec import ContainerSpec, EngineInfo, Leftover, Network
 from engine.runtimes.terms import Terms, engine_terms
 
@@ -78,9 +78,9 @@ class DockerRuntime:
             )
         return bind_here(proxy_reach(info, network).bind, wanted)
 
-    async def stream_socket(self, network: Network) -> socket.socket:
+    async def dial(self, network: Network, address: str, port: int) -> socket.socket:
         """Only where the network is not apart: this machine then has an address on it."""
-        return stream_socket_here()
+        return await dial_here(address, port)
 
     async def remove_network(self, name: str) -> None:
         """By name or id, once no container is on it; one that is gone is fine."""

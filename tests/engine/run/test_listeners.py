@@ -85,9 +85,7 @@ async def test_more_sockets_come_as_they_are_asked_for_and_reach_that_network(tm
         made = await opening(tmp_path, engine, ports=("web:3000",))
         with socket.create_server(("127.0.0.1", 0)) as server:
             server.setblocking(False)
-            socks = await asyncio.gather(*(made.stream_socket() for _ in range(20)))
-            for sock in socks:
-                await loop.sock_connect(sock, server.getsockname())
+            for sock in await asyncio.gather(*(made.dial(*server.getsockname()) for _ in range(20))):
                 peer, _ = await loop.sock_accept(server)
                 assert peer.getpeername() == sock.getsockname()
                 peer.close()
@@ -95,7 +93,7 @@ async def test_more_sockets_come_as_they_are_asked_for_and_reach_that_network(tm
         engine.container.process.kill()
         await engine.container.process.wait()
         with pytest.raises(OSError):  # noqa: PT011 - which, is the kernel's choice
-            await made.stream_socket()
+            await made.dial("127.0.0.1", 1)
     for sock in made.sockets():
         sock.close()
 

@@ -16,15 +16,11 @@ from engine.errors import ContainerFailed
 from engine.run import publishing
 from engine.run.publishing import announced, publish
 from engine.runtimes import Network, engine_terms
-from engine.runtimes.reach import stream_socket_here
+from engine.runtimes.reach import dial_here
 
 PATIENCE = 20  # seconds
 NETWORK = Network("moat-run_1", "n1", "172.18.0.1", "172.18.0.0/16", internal=False)
 HERE = engine_terms(ENGINE, NETWORK, False, 0, 0)
-
-
-async def stream_socket():
-    return stream_socket_here()
 
 
 class Container:
@@ -46,7 +42,7 @@ async def serving(answer, notices=None):
     number = server.sockets[0].getsockname()[1]
     said = notices if notices is not None else []
     published = publish((Port("web", number),), HERE, (), said.append)
-    task = asyncio.create_task(published.serve(Container(), stream_socket))
+    task = asyncio.create_task(published.serve(Container(), dial_here))
     host, port = published.ports[0].address.split(":")
     try:
         async with asyncio.timeout(PATIENCE):
@@ -129,7 +125,7 @@ async def test_where_nothing_listens_the_connection_ends():
         "MOAT_HOST_WEB": f"127.0.0.1:{number}",
         "MOAT_URL_WEB": f"http://127.0.0.1:{number}",
     }
-    task = asyncio.create_task(published.serve(Container("127.0.0.2"), stream_socket))
+    task = asyncio.create_task(published.serve(Container("127.0.0.2"), dial_here))
     async with asyncio.timeout(PATIENCE):
         reader, writer = await asyncio.open_connection("127.0.0.1", number)
         assert await reader.read(-1) == b""
@@ -162,7 +158,7 @@ async def test_stopped_before_it_served_it_serves_nobody():
     published = publish((Port("web", 1),), HERE, (), [].append)
     published.stop()
     async with asyncio.timeout(PATIENCE):
-        await published.serve(Container(), stream_socket)
+        await published.serve(Container(), dial_here)
     host, port = published.ports[0].address.split(":")
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(host, int(port))
@@ -175,7 +171,7 @@ async def test_a_container_without_an_address_leads_nowhere_and_not_to_this_mach
     notices = []
     published = publish((Port("web", 1),), HERE, (), notices.append)
     async with asyncio.timeout(PATIENCE):
-        await published.serve(Container(address), stream_socket)
+        await published.serve(Container(address), dial_here)
     assert said in notices[0]
 
 

@@ -135,7 +135,7 @@ class Keeper:
         self.make(number, lambda: [bound(kind, address, port) for kind, port in sockets])
 
     def do_socket(self, number: int, asked: dict[str, Any], files: list[int]) -> None:
-        self.make(number, lambda: [socket.socket(socket.AF_INET, socket.SOCK_STREAM)])
+        self.make(number, lambda: [socket.socket(asked["family"], socket.SOCK_STREAM)])
 
     def make(self, number: int, sockets: Callable[[], list[socket.socket]]) -> None:
         """What `sockets` makes in the run's network."""

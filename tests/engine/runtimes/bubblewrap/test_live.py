@@ -95,18 +95,20 @@ async def test_there_is_only_loopback_and_what_is_bound_from_outside_works(lab):
         await lab.runtime.bind(taken, [Wanted("tcp", 80)])
 
 
-async def test_a_socket_of_its_network_reaches_what_listens_in_it_and_nothing_of_this_machine(lab):
+async def test_dialling_into_it_reaches_what_listens_there_and_nothing_of_this_machine(lab):
     network = await lab.runtime.create_network("run_in", "home", True)
     (inside,) = await lab.runtime.bind(network, [Wanted("tcp", 4000)])
-    loop = asyncio.get_running_loop()
-    with inside, socket.create_server(("127.0.0.1", 0)) as here:
-        with await lab.runtime.stream_socket(network) as sock:
-            await loop.sock_connect(sock, ("127.0.0.1", 4000))
-            peer, _ = await loop.sock_accept(inside)
+    with (
+        inside,
+        socket.create_server(("127.0.0.1", 0)) as here,
+        socket.create_server(("::1", here.getsockname()[1]), family=socket.AF_INET6),
+    ):
+        with await lab.runtime.dial(network, "127.0.0.1", 4000) as sock:
+            peer, _ = await asyncio.get_running_loop().sock_accept(inside)
             assert peer.getpeername() == sock.getsockname()
             peer.close()
-        with await lab.runtime.stream_socket(network) as sock, pytest.raises(ConnectionRefusedError):
-            await loop.sock_connect(sock, here.getsockname())
+        with pytest.raises(ConnectionRefusedError):
+            await lab.runtime.dial(network, *here.getsockname())
 
 
 async def test_homes_sockets_and_the_kernels_settings_are_not_there(lab, tmp_path):
