@@ -76,15 +76,12 @@ class Publishing:
             self.close()
 
     async def _address(self, container: Container) -> str:
-        """ "" where it has none; to connect to that would be to connect to this machine."""
+        """Nothing where it has none, having ended: to connect to that would be to connect to this machine."""
         try:
-            address = await container.address()
+            return await container.address()
         except MoatError as error:
             self._say(f"the run's ports lead nowhere: {error.what}")
             return ""
-        if not address:
-            self._say("the run's ports lead nowhere: its container has no address")
-        return address
 
     def stop(self) -> None:
         """End what is carried, and take no more. Nothing is carried by one that never served."""
