@@ -221,6 +221,16 @@ def test_the_proxys_own_ports_are_never_published():
     assert notices == ["web: port 80 is not published: there it is the proxy's own"]
 
 
+def test_where_the_container_is_not_reached_nothing_is_published_and_that_is_said():
+    notices = []
+    far = msgspec.structs.replace(HERE, unreached="it is on the moon")
+    published = publish((Port("web", 80),), far, (), notices.append)
+    assert (published.ports, published.env) == ((), {})
+    assert notices == ["the run's ports are not published: it is on the moon"]
+    publish((), far, (), notices.append)
+    assert len(notices) == 1
+
+
 async def greets(reader, writer):
     writer.write(b"hello\n")
     await reader.read(-1)
