@@ -52,8 +52,7 @@ def half_closed(address: str) -> str:
 @pytest.mark.parametrize(
     ("flags", "policy"),
     [
-        pytest.param(("--no-sandbox",), "permissive", marks=pytest.mark.docker, id="runc-permissive"),
-        pytest.param(("--no-sandbox",), "strict", marks=pytest.mark.docker, id="runc-strict"),
+        pytest.param(("--no-sandbox",), "permissive", marks=pytest.mark.docker, id="runc"),
         pytest.param((), "permissive", marks=pytest.mark.gvisor, id="gvisor-permissive"),
         pytest.param((), "strict", marks=pytest.mark.gvisor, id="gvisor-strict"),
         pytest.param(("--runtime", "bubblewrap"), "strict", marks=pytest.mark.bubblewrap, id="bubblewrap"),
