@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from moat_tui.screen.audit_keys import HELP, KEYS
 from moat_tui.screen.audit_reader import (
@@ -35,6 +35,7 @@ from moat_tui.screen.proofs_desk import ProofsDesk
 from moat_tui.screen.theme import ROLE_CLASSES, text_of_lines
 from moat_tui.screen.verifying import Verification, Verified, Verifying, VerifyingEnded
 from moat_tui.screen.widgets.entry_list import EntryList
+from moat_tui.screen.widgets.key_footer import KeyFooter
 from moat_tui.screen.widgets.line_view import LineView
 from moat_tui.screen.widgets.short_table import ShortTable
 from moat_tui.screen.widgets.type_bar import TypeBar
@@ -89,7 +90,7 @@ class AuditScreen(Screen[None]):
         with Horizontal(id="audit-body"):
             yield ShortTable(("RUN", "CHAIN", "ENTRIES", "AT"), id="audit-chains")
             yield EntryList(self._want_page, id="audit-log")
-        yield Footer(show_command_palette=True, compact=True)
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         app = cast("MoatApp", self.app)

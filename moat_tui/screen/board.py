@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from moat_tui.screen.approvals_desk import ANNOUNCE_EVERY, ApprovalsDesk
 from moat_tui.screen.models.chain_states import ChainState, ChainStates
@@ -37,6 +37,7 @@ from moat_tui.screen.watch import (
     ChainWatch,
     InstallationLooked,
 )
+from moat_tui.screen.widgets.key_footer import KeyFooter
 
 if TYPE_CHECKING:
     from engine import RunInfo
@@ -84,7 +85,7 @@ class Board(Screen[None]):
             yield RequestsPane(id="requests")
             yield GrantsPane(id="grants")
             yield AuditPane(id="audit")
-        yield Footer(show_command_palette=True, compact=True)
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         app = cast("MoatApp", self.app)

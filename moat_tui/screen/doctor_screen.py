@@ -9,7 +9,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 from textual.worker import Worker
 
 from moat_tui.screen.dialogs.report import ReportScroll
@@ -18,6 +18,7 @@ from moat_tui.screen.models.pieces import PLAIN, Piece
 from moat_tui.screen.models.visible import visible
 from moat_tui.screen.problems import explain
 from moat_tui.screen.theme import ROLE_CLASSES, text_of_lines
+from moat_tui.screen.widgets.key_footer import KeyFooter
 
 if TYPE_CHECKING:
     from engine import CheckResult
@@ -58,7 +59,7 @@ here, after asking, and says each step before it does it.
         with ReportScroll(id="doctor-scroll"):
             yield Static(id="doctor-checks", markup=False)
             yield Static(id="doctor-said", markup=False)
-        yield Footer(show_command_palette=True, compact=True)
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         self._face = cast("MoatApp", self.app).face

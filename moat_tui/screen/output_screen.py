@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from moat_tui.screen.models.ansi import parse_line, plain_line
 from moat_tui.screen.models.finding import matches, next_match
@@ -23,6 +23,7 @@ from moat_tui.screen.output_reader import OutputReader
 from moat_tui.screen.problems import report
 from moat_tui.screen.reader import OutputRead, ReadFailed
 from moat_tui.screen.theme import role_style
+from moat_tui.screen.widgets.key_footer import KeyFooter
 from moat_tui.screen.widgets.line_view import LineView
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class OutputScreen(Screen[None]):
         yield Static(id="output-title", markup=False)
         yield OutputList()
         yield Input(id="search", compact=True, placeholder="search: Enter finds, Esc leaves")
-        yield Footer(show_command_palette=True, compact=True)
+        yield KeyFooter()
 
     @property
     def view(self) -> OutputList:

@@ -8,12 +8,13 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Button, Footer, Static
+from textual.widgets import Button, Static
 
 from moat_tui.screen.dialogs import STYLES
 from moat_tui.screen.models.form_error import FormError
 from moat_tui.screen.problems import explain
 from moat_tui.screen.widgets.form_fields import FormFields
+from moat_tui.screen.widgets.key_footer import KeyFooter
 
 _SHARE = 90  # per cent of the height that a dialog may have (dialogs.tcss)
 _FOOTER = 1
@@ -38,7 +39,7 @@ class FormDialog[Result](ModalScreen[Result]):
             with Horizontal(classes="buttons"):
                 yield Button(self.YES, id="yes", variant="primary")
                 yield Button(self.NO, id="no")
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter(show_command_palette=False)
 
     def compose_fields(self) -> ComposeResult:
         raise NotImplementedError

@@ -8,11 +8,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from moat_tui.screen.dialogs import STYLES
 from moat_tui.screen.models.pieces import Piece
 from moat_tui.screen.theme import ROLE_CLASSES, text_of_lines
+from moat_tui.screen.widgets.key_footer import KeyFooter
 
 
 class ReportBody(Static):
@@ -64,7 +65,7 @@ class ReportDialog(ModalScreen[None]):
             yield Static(self._heading, classes="dialog-title", markup=False)
             with ReportScroll():
                 yield ReportBody(self._report)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter(show_command_palette=False)
 
     def action_close(self) -> None:
         self.dismiss(None)
