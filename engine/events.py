@@ -56,6 +56,7 @@ class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     workspace: str = ""
     command: tuple[str, ...] = ()
     image: str = ""
+    layers: tuple[str, ...] = ()  # names of what agent.yaml adds to the image; the last is what it ran
     runtime: str = "docker"
     sandbox: str = ""  # "gvisor" or "standard"; "" where the runtime has one way only
     policy: str = "permissive"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from engine.errors import MoatError
 from engine.home import Home
 
 _PAUSE = 0.01  # seconds between two tries: the kernel's own wait would know no limit
+_AWAITED_PAUSE = 0.1
 
 
 @contextlib.contextmanager
@@ -24,14 +26,41 @@ def file_lock(home: Home, path: Path, patience: float, late: MoatError) -> Itera
     fd = home.open_private(path, os.O_RDWR | os.O_CREAT)
     try:
         deadline = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise late from None
-                time.sleep(_PAUSE)
+        while not _taken(fd):
+            if time.monotonic() > deadline:
+                raise late
+            time.sleep(_PAUSE)
         yield
     finally:
         os.close(fd)
+
+
+@contextlib.asynccontextmanager
+async def awaited_file_lock(
+    home: Home, path: Path, patience: float, late: MoatError, waiting: Callable[[], None]
+) -> AsyncIterator[None]:
+    """As file_lock, for what others may hold for minutes: a cancellation ends the wait.
+
+    waiting: called once when somebody else holds it.
+    """
+    fd = home.open_private(path, os.O_RDWR | os.O_CREAT)
+    try:
+        if not _taken(fd):
+            waiting()
+            try:
+                async with asyncio.timeout(patience):
+                    while not _taken(fd):  # noqa: ASYNC110 - a file lock of another process: nothing to await
+                        await asyncio.sleep(_AWAITED_PAUSE)
+            except TimeoutError:
+                raise late from None
+        yield
+    finally:
+        os.close(fd)
+
+
+def _taken(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -68,6 +68,10 @@ class Home:
         return self.root / "volumes"
 
     @property
+    def images(self) -> Path:
+        return self.root / "images"
+
+    @property
     def providers(self) -> Path:
         return self.root / "providers"
 

@@ -1,7 +1,8 @@
 """What a run is asked to be: agent.yaml, `-e`, `-m`, the hosts of `network.allow` and `network.rules`."""
 
-from engine.config.agent_config import AgentConfig, ContainerConfig, LoadedConfig, NetworkConfig
+from engine.config.agent_config import AgentConfig, ContainerConfig, HooksConfig, LoadedConfig, NetworkConfig
 from engine.config.agent_file import FILE_NAMES, load_agent_config
+from engine.config.dependencies import Dependency, DependencyKind
 from engine.config.environment import check_env, parse_env_pair
 from engine.config.grant_limits import GrantWish, Limits, Scope, ScopeRule, parse_grant
 from engine.config.hosts import HostPattern, parse_host_pattern
@@ -24,7 +25,10 @@ __all__ = [
     "WORKSPACE",
     "AgentConfig",
     "ContainerConfig",
+    "Dependency",
+    "DependencyKind",
     "GrantWish",
+    "HooksConfig",
     "HostPattern",
     "HostRules",
     "Limits",

@@ -35,7 +35,7 @@ class ContainerConfig(msgspec.Struct, frozen=True):
 
 
 class HooksConfig(msgspec.Struct, frozen=True):
-    """Lines for `sh -c`; "" is none. post_build_root, post_build: once, while the image is made, as root and
+    """Lines for `sh -ec`; "" is none. post_build_root, post_build: once, while the image is made, as root and
     as the agent's user. pre_run: in every container, before the command, as the agent.
     """
 

@@ -16,7 +16,7 @@ sandbox                          false or none: without gVisor; true or gvisor: 
 container                        memory (MB), cpus, dns (list of addresses)
 dependencies                     list of words: engine/config/dependencies.py
 services                         mapping of a service among them to image, env, wait
-hooks                            post_build_root, post_build, pre_run: lines for `sh -c`
+hooks                            post_build_root, post_build, pre_run: lines for `sh -ec`
 ports                            mapping of name to port: engine/config/ports.py
 volumes                          list of NAME:TARGET[:ro|rw], or of {name, target, readonly}:
                                  engine/config/volumes.py
@@ -56,8 +56,9 @@ _KEYS = (
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
-_NOT_YET = ("language", "docker", "npm", "pip", "package")  # kinds of dependencies
+_NOT_YET = ("docker",)  # kinds of dependencies
 _HOOKS = ("post_build_root", "post_build", "pre_run")
+_HOOK_BYTES = 64 * 1024  # the kernel takes no word of a command longer than 128 KiB
 _RUNTIMES = ("docker", "bubblewrap", "apple")
 
 
@@ -262,8 +263,13 @@ def _dependencies(value: Value) -> tuple[Dependency, ...]:
 
 def _hooks(value: Value) -> HooksConfig:
     value.verbatim = True
-    hooks = {name: line.text("lines for sh -c") for name, line in value.section(_HOOKS).items()}
-    for name, line in hooks.items():
-        if line.strip():
-            raise value.not_yet(f"the hook {name}")
+    hooks: dict[str, str] = {}
+    for name, item in value.section(_HOOKS).items():
+        hooks[name] = item.text("lines for sh -ec")
+        if not hooks[name].isascii() and any("\ud800" <= each <= "\udfff" for each in hooks[name]):
+            raise item.refused("expected lines for sh -ec, found half a character")
+        if "\0" in hooks[name]:
+            raise item.refused("expected lines for sh -ec, found a NUL character")
+        if len(hooks[name].encode(errors="replace")) > _HOOK_BYTES:
+            raise item.refused(f"expected at most {_HOOK_BYTES:,} bytes", remedy="Put them into a script.")
     return HooksConfig(**hooks)

@@ -30,7 +30,8 @@ _VERSIONED: dict[str, DependencyKind] = {
 }
 
 _VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){0,2}")
-_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,99}")  # Debian policy 5.6.7
+# Debian policy 5.6.7; apt-get takes a last "-" for the wish to remove a package.
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{0,98}[a-z0-9+.]")
 _PACKAGE_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")
 _NPM = re.compile(r"(@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~][a-z0-9._~-]{0,120}")
 _PIP = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")  # PEP 508

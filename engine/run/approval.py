@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Iterator
 from difflib import SequenceMatcher
 from pathlib import Path
 
 import msgspec
 
-from engine.config import WORKSPACE, AgentConfig, RequestRule, parse_grant
+from engine.config import WORKSPACE, AgentConfig, HooksConfig, RequestRule, parse_grant
 from engine.config.policies import ASK, PERMISSIVE, STRICT
 from engine.errors import ApprovalNeeded, UsageError
 from engine.home import Home
+from engine.images import hook_title, image_wishes
 from engine.run.services import services_of
 from engine.runtimes import ABILITIES
+
+_SHOWN = 300  # characters of a hook
 
 
 class Asks(msgspec.Struct, frozen=True):
@@ -40,6 +44,8 @@ class Asks(msgspec.Struct, frozen=True):
     services: tuple[str, ...] = ()  # "NAME from the image IMAGE", where that is not the official one
     volumes: tuple[str, ...] = ()  # "NAME:TARGET:ro|rw"
     ports: tuple[str, ...] = ()  # "NAME:PORT"
+    dependencies: tuple[str, ...] = ()  # what is put into the image
+    hooks: tuple[str, ...] = ()  # each as it is put to a person, with a hash of its text
 
 
 def asks_of(workspace: Path, config: AgentConfig) -> Asks:
@@ -71,7 +77,21 @@ def asks_of(workspace: Path, config: AgentConfig) -> Asks:
         ),
         volumes=tuple(sorted(map(str, config.volumes))),
         ports=tuple(sorted(map(str, config.ports))),
+        dependencies=tuple(sorted(image_wishes(config.dependencies, HooksConfig()))),
+        hooks=tuple(_hooks(config.hooks)),
     )
+
+
+def _hooks(hooks: HooksConfig) -> Iterator[str]:
+    for name, when, lines in (
+        ("post_build_root", "as root while the image is made", hooks.post_build_root),
+        ("post_build", "while the image is made", hooks.post_build),
+        ("pre_run", "before the command", hooks.pre_run),
+    ):
+        if lines.strip():
+            text = " ⏎ ".join(lines.strip().splitlines())
+            shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+            yield f"{hook_title(name, lines)}, run {when}: {shown}"
 
 
 def widened(before: Asks, now: Asks, *, isolated: bool = False) -> tuple[str, ...]:
@@ -85,6 +105,8 @@ def widened(before: Asks, now: Asks, *, isolated: bool = False) -> tuple[str, ..
     wishes += [f"mount {mount}" for mount in _more_to_see(before.mounts, now.mounts)]
     wishes += [f"volume {volume}" for volume in _more_to_see(before.volumes, now.volumes)]
     wishes += [f"port {port} on this machine" for port in now.ports if port not in before.ports]
+    wishes += [f"dependency {each}" for each in now.dependencies if each not in before.dependencies]
+    wishes += [hook for hook in now.hooks if hook not in before.hooks]
     if _openness(now) > _openness(before):
         wishes.append(f"network policy {_policy(now)} instead of {_policy(before)}")
     # Where every host was open before, naming one opens nothing, unless this run is stricter than its file.

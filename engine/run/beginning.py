@@ -43,7 +43,7 @@ def first_info(spec: RunSpec, granted: Granted) -> RunInfo:
 
 
 def kept_by(spec: RunSpec, launched: Launched) -> str:
-    parts = [f"image {spec.image}"] if spec.image else []
+    parts = [f"image {launched.image.about}"] if spec.image else []
     parts += [f"sandbox {launched.sandbox}"] if launched.sandbox else []
     parts += [f"runtime {spec.runtime}"]
     parts += [f"rootfs {spec.rootfs}"] if spec.rootfs else []

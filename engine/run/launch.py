@@ -18,15 +18,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from engine.errors import MoatError, ProxyError
 from engine.home import Home
-from engine.proxy import ProxySpec
 from engine.run.aws_delivery import AwsDelivery, deliver_aws
 from engine.run.environment import container_environment, trust_files
+from engine.run.image import RunImage, have_images, made_image, unchanged
+from engine.run.image_log import ImageLog
+from engine.run.image_step import Surroundings
 from engine.run.injections import Granted
 from engine.run.listeners import Listeners, open_listeners
 from engine.run.port_relay import start_port_relay
+from engine.run.pre_run import with_pre_run
 from engine.run.proxy_life import ProxyLife
+from engine.run.proxy_spec import proxy_spec
 from engine.run.publishing import Dial, Publishing, announced, publish
 from engine.run.services import start_services, variables
 from engine.run.sidecar import Sidecars
@@ -50,7 +56,16 @@ from engine.runtimes import (
 )
 
 if TYPE_CHECKING:
-    from engine.proxy import CertificateAuthority, Holding, ProxyServer, Recorder, TransparentSockets, Trust
+    from engine.audit import EntryData
+    from engine.proxy import (
+        CertificateAuthority,
+        Holding,
+        ProxyServer,
+        ProxySpec,
+        Recorder,
+        TransparentSockets,
+        Trust,
+    )
     from engine.ssh_agent import SshRecorder
 
     class RunRecorder(Recorder, SshRecorder, Protocol):
@@ -59,10 +74,13 @@ if TYPE_CHECKING:
         def learn(self, values: tuple[str, ...]) -> None:
             """Mask these too, in whatever is written from now on."""
 
+        async def note(self, entry: EntryData) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Launched:
     container: Container
+    image: RunImage
     attachment: Attachment
     proxy: ProxyLife
     sandbox: Sandbox
@@ -94,14 +112,17 @@ async def launch(
     ready: Callable[[], Awaitable[None]],
     sidecars: Sidecars,
     say: Callable[[str], None],
+    planned: Callable[[tuple[str, ...]], None] = lambda layers: None,
 ) -> Launched:
-    """Bring the run up; the agent starts when `ready` is over. On any error, and when cancelled, nothing of
-    this process stays open; what the engine was asked for is left for the caller to remove by its label.
+    """Bring the run up; the agent starts when `ready` is over. planned: as engine/run/image.py.
+
+    On any error, and when cancelled, nothing of this process stays open; what the engine was asked for is
+    left for the caller to remove by its label.
     """
     async with asyncio.TaskGroup() as group, contextlib.AsyncExitStack() as undo:
         loading = None if engine.quick else group.create_task(asyncio.to_thread(_load_proxy))
         certificates = group.create_task(asyncio.to_thread(_certificates, home))
-        image = group.create_task(engine.ensure_image(spec.image, say))
+        here = group.create_task(have_images(engine, spec.plan, say))
         network = await _network(home, spec, engine, apart=spec.isolated)
         terms = await engine.terms(network, spec.sandbox, os.getuid(), os.getgid())
         listeners = None
@@ -140,6 +161,14 @@ async def launch(
                 undo.callback(_close_transparent, transparent)
         publishing = publish(spec.ports, terms, _proxys_ports(listener, transparent), say)
         undo.callback(publishing.close)
+        made = None
+        if spec.plan.steps:  # before there is anything of a grant
+            ca, trust = await certificates
+            around = Surroundings(
+                home, spec, engine, network, terms, listener, ca, trust, recorder, holding, say,
+                ImageLog(home, spec.id),
+            )  # fmt: skip
+            made = await made_image(around, await here, planned)
         token = secrets.token_urlsafe(32)
         port = listener.getsockname()[1]
         ssh = await undo.enter_async_context(contextlib.AsyncExitStack())
@@ -157,7 +186,7 @@ async def launch(
         )
         aws = deliver_aws(granted.aws, spec.id, (reach.host, port, token), recorder.learn, say)
         ca, trust = await certificates
-        await image
+        image = made or unchanged(spec.plan, await here)
         await services  # the agent finds them by their addresses
         container = await whole(
             engine.create(
@@ -165,6 +194,7 @@ async def launch(
                     home,
                     spec,
                     granted,
+                    image,
                     network,
                     terms,
                     trust,
@@ -195,7 +225,9 @@ async def launch(
             say(line)
         undo.pop_all()
     dial = listeners.dial if listeners is not None else partial(engine.dial, network)
-    return Launched(container, attachment, proxy, terms.sandbox, ssh, listeners, sidecars, publishing, dial)
+    return Launched(
+        container, image, attachment, proxy, terms.sandbox, ssh, listeners, sidecars, publishing, dial
+    )
 
 
 async def _network(home: Home, spec: RunSpec, engine: Runtime, *, apart: bool) -> Network:
@@ -282,21 +314,10 @@ def _proxy_spec(
     reach: ProxyReach,
     strangers: tuple[str, ...],
 ) -> ProxySpec:
-    return ProxySpec(
-        run_id=spec.id,
-        token=token,
-        mode=spec.policy,
+    return msgspec.structs.replace(
+        proxy_spec(spec, token, reach),
         allow=spec.allow + aws.reach,
         injections=granted.injections,
-        rules=spec.rules,
-        own_rules=spec.own_rules,
-        connect_to=spec.connect_to,
-        upstream_ca=spec.upstream_ca,
-        private=spec.private,
-        passthrough=spec.passthrough,
-        upstream_proxy=spec.upstream_proxy,
-        subnet=reach.peers,
-        alone=reach.alone,
         hidden=(*granted.secrets.masked, *granted.decoys.hidden, *granted.services.values()),
         decoys=granted.decoys.decoys,
         served=aws.served,
@@ -309,6 +330,7 @@ def _container_spec(
     home: Home,
     spec: RunSpec,
     granted: Granted,
+    image: RunImage,
     network: Network,
     terms: Terms,
     trust: Trust,
@@ -319,12 +341,18 @@ def _container_spec(
     beside: dict[str, str],
     ports: Mapping[str, str],
 ) -> ContainerSpec:
+    hook = spec.config.hooks.pre_run
+    if hook.strip():
+        command = with_pre_run(hook, spec.command, image.facts, before=ssh.before)
+    else:
+        command = ssh.wrapped(spec.command)
     return ContainerSpec(
         run_id=spec.id,
         home_label=home_label(home.root),
         name=f"moat-{spec.id}",
-        image=spec.image,
-        command=ssh.wrapped(spec.command),
+        image=image.ref,
+        command=command,
+        entrypoint=not hook.strip(),
         env=container_environment(
             proxy_url=proxy_url,
             run_id=spec.id,

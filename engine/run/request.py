@@ -31,6 +31,7 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     allow_hosts: tuple[str, ...] = ()
     profile: str = ""
     keep: bool = False
+    rebuild: bool = False  # make what agent.yaml adds to the image again
     connect_to: tuple[str, ...] = ()  # "HOST:PORT:ADDR:PORT"
     upstream_ca: str = ""
     allow_private: tuple[str, ...] = ()  # "HOST:PORT"

@@ -37,6 +37,7 @@ from engine.config import (
 from engine.config.host import HostNetwork, load_host_config
 from engine.errors import UsageError
 from engine.home import Home
+from engine.images import NO_PLAN, Plan, image_wishes, plan_image
 from engine.proxy.destination import Destination
 from engine.proxy.dial import ConnectTo, parse_connect_to
 from engine.proxy.private import parse_private
@@ -45,8 +46,6 @@ from engine.run.names import check_run_name, new_run_id, new_run_name
 from engine.run.request import RunRequest
 from engine.run.services import Service, services_of
 from engine.runtimes import ABILITIES, Abilities, choose_runtime
-
-DEFAULT_IMAGE = "debian:bookworm-slim"
 
 
 class RunSpec(msgspec.Struct, frozen=True):
@@ -59,7 +58,8 @@ class RunSpec(msgspec.Struct, frozen=True):
     config: AgentConfig  # without the grants that the person does not give
     request: RunRequest
     command: tuple[str, ...]
-    image: str
+    image: str  # the one that it names, or that `plan` begins with
+    plan: Plan
     runtime: str
     rootfs: Path | None  # in place of this machine's system, where there is no image
     hidden: tuple[str, ...]  # places of this machine that no run may see
@@ -130,6 +130,7 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
             f"container.dns cannot be used with the {policy} policy: no name is resolved in the container",
             remedy="Remove container.dns from agent.yaml, or use --policy permissive.",
         )
+    plan = _plan(able, runtime, request, config)
     host = load_host_config(home)
     own = host.network
     interactive = request.interactive or config.interactive
@@ -143,7 +144,8 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         config=config,
         request=request,
         command=_command(request, config, interactive=interactive),
-        image=request.image or config.image or (DEFAULT_IMAGE if able.images else ""),
+        image=plan.base,
+        plan=plan,
         runtime=runtime,
         rootfs=check_rootfs(Path(request.rootfs), home.root) if request.rootfs else None,
         hidden=protected_places(home.root),
@@ -218,6 +220,26 @@ def _refuse_beyond(able: Abilities, runtime: str, request: RunRequest, config: A
             f"container.dns cannot be used with the runtime {runtime!r}: no name is resolved there",
             remedy="Remove container.dns from agent.yaml.",
         )
+
+
+def _plan(able: Abilities, runtime: str, request: RunRequest, config: AgentConfig) -> Plan:
+    """Raises UsageError for what cannot be put together, or not with this runtime."""
+    added = image_wishes(config.dependencies, config.hooks)
+    if not able.images:
+        if added:
+            raise UsageError(
+                f"the runtime {runtime!r} has no images, and {added[0]} would be put into one",
+                remedy="Install it on this machine and leave it out, name a directory tree that has it"
+                " (--rootfs), or use the runtime 'docker'.",
+            )
+        return NO_PLAN
+    plan = plan_image(config.dependencies, config.hooks, request.image or config.image)
+    if plan.steps and not able.builds:
+        raise UsageError(
+            f"the runtime {runtime!r} makes no images, and {plan.steps[0].title} would be put into one",
+            remedy="Name an image that has it (--image) and leave it out, or use the runtime 'docker'.",
+        )
+    return plan
 
 
 def _variables(request: RunRequest, config: AgentConfig) -> tuple[dict[str, str], dict[str, str]]:

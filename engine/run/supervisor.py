@@ -181,6 +181,7 @@ class Supervisor:
                     watch.ready,
                     sidecars,
                     self._notice,
+                    lambda layers: self._become(layers=layers),
                 )
             )
             if launched is None:

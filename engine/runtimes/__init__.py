@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from engine.runtimes.abilities import ABILITIES, Abilities
-from engine.runtimes.base import Attachment, Container, Exec, Runtime
+from engine.runtimes.base import Attachment, Builder, Container, Exec, Runtime
 from engine.runtimes.detect import HostFacts, choose_runtime
 from engine.runtimes.reach import (
     PROXY_HOST,
@@ -25,12 +25,15 @@ from engine.runtimes.reach import (
 from engine.runtimes.sandbox import choose_sandbox
 from engine.runtimes.spec import (
     HOME_LABEL,
+    IMAGE_LABEL,
     RUN_LABEL,
     Bind,
     ContainerSpec,
     EngineInfo,
     ExecSpec,
+    ImageFacts,
     Leftover,
+    MadeImage,
     Network,
     PlacedFile,
     Platform,
@@ -48,11 +51,13 @@ if TYPE_CHECKING:
 __all__ = [
     "ABILITIES",
     "HOME_LABEL",
+    "IMAGE_LABEL",
     "PROXY_HOST",
     "RUN_LABEL",
     "Abilities",
     "Attachment",
     "Bind",
+    "Builder",
     "Container",
     "ContainerSpec",
     "DockerRuntime",
@@ -61,7 +66,9 @@ __all__ = [
     "Exec",
     "ExecSpec",
     "HostFacts",
+    "ImageFacts",
     "Leftover",
+    "MadeImage",
     "Network",
     "PlacedFile",
     "Platform",

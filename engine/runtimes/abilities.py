@@ -12,6 +12,7 @@ class Abilities(msgspec.Struct, frozen=True):
     of a directory tree. open_network: there can be a way out beside the proxy. gvisor: it can use gVisor.
     docker: there is a Docker engine, whose socket a container can be shown, and which makes privileged ones.
     sidecars: further containers can be on a run's network.
+    builds: Moat makes images there.
     """
 
     images: bool = True
@@ -19,12 +20,15 @@ class Abilities(msgspec.Struct, frozen=True):
     gvisor: bool = True
     docker: bool = True
     sidecars: bool = True
+    builds: bool = True
 
 
 ABILITIES = {
     "docker": Abilities(),
-    "bubblewrap": Abilities(images=False, open_network=False, gvisor=False, docker=False, sidecars=False),
-    "apple": Abilities(gvisor=False, docker=False, sidecars=False),
+    "bubblewrap": Abilities(
+        images=False, open_network=False, gvisor=False, docker=False, sidecars=False, builds=False
+    ),
+    "apple": Abilities(gvisor=False, docker=False, sidecars=False, builds=False),
 }
 
 _OF_DOCKER = {

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from engine.runtimes.reach import Wanted
-from engine.runtimes.spec import ContainerSpec, ExecSpec, Leftover, Network, Stream
+from engine.runtimes.spec import ContainerSpec, ExecSpec, ImageFacts, Leftover, MadeImage, Network, Stream
 from engine.runtimes.terms import Terms
 
 
@@ -61,6 +61,15 @@ class Runtime(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
     async def ensure_image(self, ref: str, say: Callable[[str], None]) -> None: ...
+    @property
+    def builder(self) -> Builder | None:
+        """None where no images are made."""
+        ...
+
+    async def image(self, ref: str) -> ImageFacts | None:
+        """What is known of an image, by its name or id; None when it is not here."""
+        ...
+
     async def create_network(
         self, run_id: str, home_label: str, internal: bool, *, apart: bool = False
     ) -> Network: ...
@@ -77,3 +86,22 @@ class Runtime(Protocol):
     async def create(self, spec: ContainerSpec) -> Container: ...
     async def leftovers(self, home_label: str) -> list[Leftover]: ...
     async def remove_run(self, run_id: str, *, keep_container: bool = False) -> list[Leftover]: ...
+
+
+class Builder(Protocol):
+    """Of a runtime that makes images. Every method raises a RuntimeFailure."""
+
+    async def copy_from(self, image: str, paths: Sequence[str], container: Container) -> None:
+        """Copy files and directories of an image, as they are, to the same places of a container."""
+        ...
+
+    async def keep_as_image(self, container: Container, name: str, home_label: str) -> str:
+        """Make an image of a container that has ended, with what its own image would run, and give it `name`;
+        returns its id.
+        """
+        ...
+
+    async def made_images(self, home_label: str) -> list[MadeImage]: ...
+    async def remove_image(self, image: str) -> bool:
+        """By name or id; false when something still needs it, or it is gone."""
+        ...

@@ -15,6 +15,7 @@ Stream = Literal["stdout", "stderr"]
 
 RUN_LABEL = "moat.run"
 HOME_LABEL = "moat.home"
+IMAGE_LABEL = "moat.image"  # on images that Moat made: the installation whose they are
 
 
 class Network(msgspec.Struct, frozen=True):
@@ -57,7 +58,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One container, wholly described.
 
     command: empty means the image's own; otherwise it replaces the image's CMD and, as with `docker run`,
-        its ENTRYPOINT stays.
+        its ENTRYPOINT stays, unless `entrypoint` is false: then `command` is all that is run.
     home_files: put into the agent's home directory, as its own; paths are relative to it. What the image or
         a mount has in that place already stays as it is.
     workdir: "" is the image's own.
@@ -67,6 +68,8 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     rootfs, hidden: for a runtime without images, the directory tree that is its system ("": this machine's
         own), and the places of this machine that must not be seen in it.
     address: its own on the network; empty takes any.
+    memory_files: an absolute path where a directory of the container's user is, in memory; "" for none.
+    kept: an image will be made of it, so nothing is put in that would stay.
     """
 
     run_id: str
@@ -75,6 +78,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     image: str
     network: Network
     command: tuple[str, ...] = ()
+    entrypoint: bool = True
     env: Mapping[str, str] = {}
     workdir: str = "/workspace"
     binds: tuple[Bind, ...] = ()
@@ -93,6 +97,8 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
     rootfs: str = ""
     hidden: tuple[str, ...] = ()
+    memory_files: str = ""
+    kept: bool = False
 
 
 class ExecSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +136,23 @@ class EngineInfo(msgspec.Struct, frozen=True):
         engine's is in another namespace, and Podman makes it with the first container.
         """
         return self.rootless or self.podman
+
+
+class ImageFacts(msgspec.Struct, frozen=True):
+    """An image that is here. id: "sha256:…", or "" where a runtime has none. What it runs by itself is
+    `entrypoint` and then `command`.
+    """
+
+    id: str = ""
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+
+
+class MadeImage(msgspec.Struct, frozen=True):
+    """An image that Moat made. names: none when another took its name since."""
+
+    id: str
+    names: tuple[str, ...] = ()
 
 
 class Leftover(msgspec.Struct, frozen=True):

@@ -88,6 +88,7 @@ class _RunCommand(click.Command):
     help="Plant fake keys; one of them seen leaving freezes the run's network.",
 )
 @options.profile
+@click.option("--rebuild", is_flag=True, help="Make anew what agent.yaml adds to the image.")
 @click.option("--keep", is_flag=True, help="Keep the container when the run ends.")
 @click.option("--accept-config", is_flag=True, help="Agree to what agent.yaml newly asks for.")
 @click.option("--connect-to", multiple=True, metavar="HOST:PORT:ADDR:PORT",

@@ -8,7 +8,7 @@ from collections import defaultdict
 
 import msgspec
 
-from engine.runtimes import EngineInfo, Leftover, Network, bind_here, engine_terms
+from engine.runtimes import EngineInfo, ImageFacts, Leftover, Network, bind_here, engine_terms
 from engine.runtimes.reach import dial_here
 
 ENGINE = EngineInfo("20", "1.41", "linux", "amd64", "linux", frozenset({"runc", "runsc"}), False, "x")
@@ -23,6 +23,7 @@ class FakeRuntime:
     """
 
     quick = False
+    builder = None
 
     def __init__(self):
         self.fails = {}
@@ -85,6 +86,9 @@ class FakeRuntime:
 
     async def ensure_image(self, ref, say):
         await self.step("ensure_image")
+
+    async def image(self, ref):
+        return ImageFacts("sha256:1", command=("sh",))
 
     async def create_network(self, run_id, home_label, internal, *, apart=False):
         made = self._create_network(run_id, internal, apart and self.apart)

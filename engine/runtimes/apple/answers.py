@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from engine.errors import ContainerFailed, RuntimeUnavailable
-from engine.runtimes.spec import HOME_LABEL, RUN_LABEL, Leftover
+from engine.runtimes.spec import HOME_LABEL, RUN_LABEL, ImageFacts, Leftover
 
 
 class State(msgspec.Struct, frozen=True):
@@ -33,13 +33,6 @@ class NetworkState(msgspec.Struct, frozen=True):
     labels: dict[str, str]
 
 
-class ImageCommand(msgspec.Struct, frozen=True):
-    """What the image itself would start."""
-
-    entrypoint: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
-
-
 def read_containers(text: bytes) -> list[State]:
     """`container list --format json`, and `container inspect`, which gives a list of one or none."""
     return [_state(found) for found in _list(text)]
@@ -50,14 +43,14 @@ def read_networks(text: bytes) -> list[NetworkState]:
     return [network for found in _list(text) if (network := _network(found))]
 
 
-def read_image(text: bytes) -> ImageCommand:
+def read_image(text: bytes) -> ImageFacts:
     """`container image inspect`: of the variant for this machine's processor, if it is among several."""
     variants = [_dict(variant) for image in _list(text) for variant in image.get("variants") or ()]
     if not variants:
-        return ImageCommand()
+        return ImageFacts()
     own = [each for each in variants if _dict(each.get("platform")).get("architecture") == "arm64"]
     config = _dict(_dict((own or variants)[0].get("config")).get("config"))
-    return ImageCommand(_words(config.get("Entrypoint")), _words(config.get("Cmd")))
+    return ImageFacts(entrypoint=_words(config.get("Entrypoint")), command=_words(config.get("Cmd")))
 
 
 def container_leftover(found: State) -> Leftover:

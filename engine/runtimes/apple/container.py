@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 
 from engine.errors import ContainerFailed, RuntimeFailure, RuntimeUnavailable
-from engine.runtimes.apple.answers import ImageCommand, State, read_containers
+from engine.runtimes.apple.answers import State, read_containers
 from engine.runtimes.apple.errors import explain
 from engine.runtimes.apple.exec import Exec, open_exec
 from engine.runtimes.apple.process import Attached
@@ -14,7 +14,7 @@ from engine.runtimes.apple.staging import PLACE, Ids, Staging, left_out, stage
 from engine.runtimes.apple.tool import ASK_TIMEOUT, Tool
 from engine.runtimes.apple.words import create_words
 from engine.runtimes.moved import refuse_moved
-from engine.runtimes.spec import ContainerSpec, ExecSpec
+from engine.runtimes.spec import ContainerSpec, ExecSpec, ImageFacts
 from engine.runtimes.streams import Streams
 
 _LOOK = 0.05  # seconds between two looks at whether it runs
@@ -138,7 +138,7 @@ class Container:
             self._attached.resize(height, width)
 
 
-async def create_container(tool: Tool, spec: ContainerSpec, image: ImageCommand) -> Container:
+async def create_container(tool: Tool, spec: ContainerSpec, image: ImageFacts) -> Container:
     """Raises UsageError for a mount that has moved or cannot be written down, RuntimeFailure."""
     refuse_moved(spec.binds)
     capabilities, init = await tool.takes("--cap-drop", "create"), await tool.takes("--init", "create")

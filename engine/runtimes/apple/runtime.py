@@ -10,7 +10,6 @@ from typing import Self
 
 from engine.errors import ImageUnavailable, RuntimeUnavailable, UsageError
 from engine.runtimes.apple.answers import (
-    ImageCommand,
     container_leftover,
     network_leftover,
     of_home,
@@ -25,7 +24,7 @@ from engine.runtimes.apple.staging import remove_staged
 from engine.runtimes.apple.tool import PULL_TIMEOUT, Tool, forwards_packets, open_tool
 from engine.runtimes.apple.words import label_words
 from engine.runtimes.reach import ProxyReach, Wanted, bind_here, dial_here
-from engine.runtimes.spec import HOME_LABEL, RUN_LABEL, ContainerSpec, Leftover, Network
+from engine.runtimes.spec import HOME_LABEL, RUN_LABEL, ContainerSpec, ImageFacts, Leftover, Network
 from engine.runtimes.terms import Terms
 
 # The gateway's address is this machine's only while a container runs on its network.
@@ -36,10 +35,11 @@ class AppleRuntime:
     """As DockerRuntime: `async with AppleRuntime.connect(os.environ) as …`, and RuntimeFailure."""
 
     quick = False
+    builder = None
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._images: dict[str, ImageCommand] = {}
+        self._images: dict[str, ImageFacts] = {}
         self._containers: dict[str, Container] = {}  # by the run's id
 
     @classmethod
@@ -66,6 +66,9 @@ class AppleRuntime:
                     f"the image {ref} was pulled and is not here",
                     remedy=f"See `container image inspect {ref}`.",
                 )
+
+    async def image(self, ref: str) -> ImageFacts | None:
+        return self._images[ref] if await self._image_is_here(ref) else None
 
     async def _image_is_here(self, ref: str) -> bool:
         doing = "look at the image"

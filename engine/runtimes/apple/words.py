@@ -9,9 +9,8 @@ import math
 from collections.abc import Mapping
 
 from engine.errors import UsageError
-from engine.runtimes.apple.answers import ImageCommand
 from engine.runtimes.apple.staging import START, TARGET
-from engine.runtimes.spec import HOME_LABEL, RUN_LABEL, Bind, ContainerSpec
+from engine.runtimes.spec import HOME_LABEL, RUN_LABEL, Bind, ContainerSpec, ImageFacts
 
 # As under Docker (docker/body.py): what root needs in its own container. Not NET_ADMIN and NET_RAW, with
 # which it could change its routes.
@@ -19,7 +18,7 @@ CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "
 
 
 def create_words(
-    spec: ContainerSpec, image: ImageCommand, staged: str, *, capabilities: bool, init: bool
+    spec: ContainerSpec, image: ImageFacts, staged: str, *, capabilities: bool, init: bool
 ) -> list[str]:
     """capabilities, init: whether this release of `container` knows --cap-drop and --init."""
     words = ["create", "--name", spec.name]
@@ -46,7 +45,8 @@ def create_words(
         words += ["--cap-drop", "ALL", *(word for name in CAPABILITIES for word in ("--cap-add", name))]
     if init:
         words.append("--init")
-    agent = (*image.entrypoint, *(spec.command or image.command))
+    entrypoint = image.entrypoint if spec.entrypoint else ()
+    agent = (*entrypoint, *(spec.command or image.command))
     return [*words, "--entrypoint", "/bin/sh", spec.image, START, "--", *agent]
 
 

@@ -14,7 +14,7 @@ from engine.runtimes.bubblewrap.link import Link, open_link
 from engine.runtimes.bubblewrap.processes import end_marked
 from engine.runtimes.bubblewrap.program import NO_NAMESPACES, Program, find_program
 from engine.runtimes.reach import ProxyReach, Wanted, connected
-from engine.runtimes.spec import ContainerSpec, Leftover, Network
+from engine.runtimes.spec import ContainerSpec, ImageFacts, Leftover, Network
 from engine.runtimes.terms import Terms
 
 ADDRESS, ADDRESS6 = "127.0.0.1", "::1"
@@ -25,6 +25,7 @@ class BubblewrapRuntime:
     """As DockerRuntime: `async with BubblewrapRuntime.connect(os.environ) as …`, and RuntimeFailure."""
 
     quick = True
+    builder = None
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -52,6 +53,10 @@ class BubblewrapRuntime:
                 f"the runtime 'bubblewrap' has no images, and {ref} is one",
                 remedy="Leave it out to use this machine's programs, or name a directory tree: --rootfs.",
             )
+
+    async def image(self, ref: str) -> ImageFacts:
+        """What runs is what is asked for."""
+        return ImageFacts()
 
     async def create_network(
         self, run_id: str, home_label: str, internal: bool, *, apart: bool = False

@@ -7,7 +7,7 @@ nothing of the agent's output kept by Docker) are tested without a daemon.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from engine.errors import UsageError
@@ -47,9 +47,24 @@ def container_body(spec: ContainerSpec) -> dict[str, Any]:
         body["WorkingDir"] = spec.workdir
     if spec.user:
         body["User"] = spec.user
-    if spec.command:
+    if spec.command and spec.entrypoint:
         body["Cmd"] = list(spec.command)
+    elif spec.command:
+        body["Entrypoint"], body["Cmd"] = list(spec.command[:1]), list(spec.command[1:])
     return body
+
+
+def kept_body(body: dict[str, Any], runtimes: Collection[str]) -> dict[str, Any]:
+    """A container's body for one that an image will be made of.
+
+    By runc where the engine has it: gVisor keeps what a container writes where no engine finds it (its
+    overlay `root:self`), whatever the engine's default is.
+    """
+    host = {**body["HostConfig"], "Init": False}  # whose program would stay as an empty file
+    if "runc" in runtimes:
+        host["Runtime"] = "runc"
+    kept = {name: value for name, value in body.items() if name not in ("Healthcheck", "StopSignal")}
+    return {**kept, "HostConfig": host}
 
 
 def _host_config(spec: ContainerSpec) -> dict[str, Any]:
@@ -77,6 +92,9 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         config["DnsOptions"] = ["timeout:1", "attempts:1"]
     elif spec.dns:
         config["Dns"] = list(spec.dns)
+    if spec.memory_files:
+        uid, _, gid = (spec.user or "0:0").partition(":")
+        config["Tmpfs"] = {spec.memory_files: f"mode=0755,uid={uid},gid={gid}"}
     if spec.memory_mb is not None:
         config["Memory"] = config["MemorySwap"] = spec.memory_mb * 1024 * 1024  # equal: no swap on top
     if spec.cpus is not None:

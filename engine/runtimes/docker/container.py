@@ -11,7 +11,7 @@ from aiodocker.containers import DockerContainer
 from aiodocker.networks import DockerNetwork
 
 from engine.runtimes.docker.attach import Attachment, open_attachment
-from engine.runtimes.docker.body import container_body, refuse_engine_socket
+from engine.runtimes.docker.body import container_body, kept_body, refuse_engine_socket
 from engine.runtimes.docker.client import ASK_TIMEOUT, Client
 from engine.runtimes.docker.exec import Exec, open_exec
 from engine.runtimes.docker.files import place_files
@@ -118,6 +118,8 @@ async def create_container(client: Client, spec: ContainerSpec) -> Container:
     socket = client.address.removeprefix("unix://")
     refuse_engine_socket(spec.binds, [*ENGINE_SOCKETS, *([socket] if socket.startswith("/") else [])])
     body = container_body(spec)
+    if spec.kept:
+        body = kept_body(body, (await client.info()).runtimes)
     if (await client.info()).podman:
         body = as_docker_would(body)
     async with client.asking("create the container", image=spec.image):

@@ -11,6 +11,7 @@ import aiohttp
 
 from engine.runtimes.docker.client import ASK_TIMEOUT, Client
 from engine.runtimes.docker.errors import explain, image_missing
+from engine.runtimes.spec import ImageFacts
 
 SILENCE = 60.0  # seconds without a word from the registry before a pull is given up
 PULL_TIMEOUT = 1800.0  # seconds for a whole pull
@@ -38,6 +39,18 @@ async def ensure_image(client: Client, ref: str, say: Callable[[str], None]) -> 
     if not await has_image(client, ref):  # a pull that broke off ends without an error
         raise image_missing(ref, "The pull ended early.")
     say(f"pulled the image {ref}")
+
+
+async def image_facts(client: Client, ref: str) -> ImageFacts | None:
+    async with client.asking("look at the image", image=ref):
+        try:
+            found = await client.docker.images.inspect(ref)
+        except aiodocker.DockerError as error:
+            if error.status in (400, 404):  # 400: what is no name of an image
+                return None
+            raise
+    config = found.get("Config") or {}
+    return ImageFacts(str(found["Id"]), tuple(config.get("Entrypoint") or ()), tuple(config.get("Cmd") or ()))
 
 
 async def has_image(client: Client, ref: str) -> bool:

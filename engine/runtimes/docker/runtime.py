@@ -13,11 +13,12 @@ import msgspec
 from engine.errors import RuntimeUnavailable
 from engine.runtimes.docker import image, network, reap
 from engine.runtimes.docker.broadcast import deafen
+from engine.runtimes.docker.builder import DockerBuilder
 from engine.runtimes.docker.client import Client, open_client
 from engine.runtimes.docker.container import Container, create_container
 from engine.runtimes.docker.network import bridge_of
 from engine.runtimes.reach import Wanted, bind_here, dial_here, proxy_reach
-from engine.runtimes.spec import ContainerSpec, EngineInfo, Leftover, Network
+from engine.runtimes.spec import ContainerSpec, EngineInfo, ImageFacts, Leftover, Network
 from engine.runtimes.terms import Terms, engine_terms
 
 
@@ -51,6 +52,13 @@ class DockerRuntime:
     async def ensure_image(self, ref: str, say: Callable[[str], None]) -> None:
         """`say` gets a line for what takes time."""
         await image.ensure_image(self._client, ref, say)
+
+    async def image(self, ref: str) -> ImageFacts | None:
+        return await image.image_facts(self._client, ref)
+
+    @property
+    def builder(self) -> DockerBuilder:
+        return DockerBuilder(self._client)
 
     async def create_network(
         self, run_id: str, home_label: str, internal: bool, *, apart: bool = False

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import AgentConfig, load_agent_config
+from engine.config import AgentConfig, HooksConfig, load_agent_config
 from engine.errors import ConfigError
 
 CANARY = "canary-7f3a-secret-value"
@@ -65,11 +65,12 @@ def test_a_whole_file_is_read(workspace: Path) -> None:
         interactive: yes
         sandbox: none
         container: {memory: 512, cpus: 1.5, dns: [1.1.1.1, "2606:4700::1111"]}
-        dependencies: []
         ports: {web: 3000, My-API: 8080}
         volumes:
           - cache:/cache
           - {name: models.v2, target: /opt/../models/, readonly: true}
+        dependencies: [node@20, jq]
+        hooks: {post_build_root: "echo 1\\n echo 2", pre_run: "true"}
         """,
     )
     assert (config.name, config.agent, config.version) == ("my-agent", "claude", "1.10")
@@ -93,6 +94,8 @@ def test_a_whole_file_is_read(workspace: Path) -> None:
     assert config.sandbox is False
     assert (config.container.memory, config.container.cpus) == (512, 1.5)
     assert config.container.dns == ("1.1.1.1", "2606:4700::1111")
+    assert [str(each) for each in config.dependencies] == ["node@20", "jq"]
+    assert config.hooks == HooksConfig(post_build_root="echo 1\n echo 2", pre_run="true")
 
 
 @pytest.mark.parametrize(
@@ -198,6 +201,9 @@ def test_sandbox_words(workspace: Path, text: str, sandbox: bool) -> None:
         ("container: {cpus: 0}", 1, "container.cpus", "number of cpus"),
         ("container: {dns: [dns.test]}", 1, r"container.dns\[0\]", "an IP address"),
         ("dependencies: node@20", 1, "dependencies", "expected a list"),
+        ('hooks: {pre_run: "a\\0b"}', 1, "hooks.pre_run", "NUL"),
+        (f"hooks: {{pre_run: {'x' * 65537}}}", 1, "hooks.pre_run", "at most 65,536 bytes"),
+        ("hooks: {post_run: x}", 1, "hooks.post_run", "pre_run"),
         ("secrets: {A: plain}", 1, "secrets.A", "a reference to a secret"),
         ("secrets: {HTTP_PROXY: 'env://X'}", 1, "secrets.HTTP_PROXY", "reserved"),
         ("secrets: {A: 'env://X'}\nenv: {A: x}", 1, "secrets", "set in env too"),
@@ -231,8 +237,7 @@ def test_errors_name_line_key_expected_and_found(
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ("dependencies: [node@20]", "dependencies[0]"),
-        ("hooks: {pre_run: 'true'}", "hooks"),
+        ("dependencies: [docker:dind]", "dependencies[0]"),
     ],
 )
 def test_what_comes_later_is_refused_and_never_ignored(workspace: Path, text: str, key: str) -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from engine.errors import ContainerFailed, ImageUnavailable, RuntimeUnavailable
 from engine.runtimes.apple.answers import (
-    ImageCommand,
     State,
     only,
     read_containers,
@@ -14,6 +13,7 @@ from engine.runtimes.apple.answers import (
     read_networks,
 )
 from engine.runtimes.apple.errors import explain, is_missing
+from engine.runtimes.spec import ImageFacts
 
 # github.com/apple/container/issues/1693 (a release before 1.0), shortened
 CONTAINER_09 = rb"""[{"status":"running","configuration":{"useInit":false,"labels":{"moat.run":"run_1"},
@@ -70,8 +70,8 @@ def test_networks() -> None:
 
 
 def test_an_image_is_what_it_would_start_on_this_processor() -> None:
-    assert read_image(IMAGE) == ImageCommand(("docker-entrypoint.sh",), ("node",))
-    assert read_image(b"[]") == ImageCommand()
+    assert read_image(IMAGE) == ImageFacts("", ("docker-entrypoint.sh",), ("node",))
+    assert read_image(b"[]") == ImageFacts()
 
 
 def test_a_form_of_the_future_is_named_and_no_traceback() -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.errors import UsageError
-from engine.runtimes import Bind, ContainerSpec, Network
-from engine.runtimes.apple.answers import ImageCommand
+from engine.runtimes import Bind, ContainerSpec, ImageFacts, Network
 from engine.runtimes.apple.words import create_words
 
 
@@ -16,7 +15,7 @@ def words(*, internal=False, capabilities=True, init=True, image=None, **fields)
         run_id="run_1", home_label="h", name="moat-run_1", image="img", network=network,
         **({"command": ("agent", "--flag"), "user": "501:20"} | fields),
     )  # fmt: skip
-    return create_words(spec, image or ImageCommand(), "/tmp/staged", capabilities=capabilities, init=init)
+    return create_words(spec, image or ImageFacts(), "/tmp/staged", capabilities=capabilities, init=init)
 
 
 def test_the_whole_of_an_ordinary_one() -> None:
@@ -56,7 +55,7 @@ def test_never_privileged_and_no_socket_of_an_engine() -> None:
 
 
 def test_the_images_entrypoint_stays_and_its_command_gives_way() -> None:
-    image = ImageCommand(("entry",), ("own",))
+    image = ImageFacts("", ("entry",), ("own",))
     assert words(image=image)[-4:] == ["--", "entry", "agent", "--flag"]
     assert words(image=image, command=())[-3:] == ["--", "entry", "own"]
 
