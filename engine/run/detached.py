@@ -1,9 +1,9 @@
 """A supervisor in a process of its own, so that agents outlive a closed or crashed screen.
 
-The request crosses on the child's standard input and the news comes back on its standard output, one
-JSON line, because both may hold what must not stand in argv or a file.
+The request crosses on the child's standard input and the news comes back on its standard output, in JSON
+lines, because both may hold what must not stand in argv or a file.
 
-    parent ──{home, request}──▶ python -m engine.run.detached ──{run_id} or {error …}──▶ parent
+    parent ──{home, request}──▶ python -m engine.run.detached ──{notice} … {run_id} or {error …}──▶ parent
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -36,8 +37,12 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class News(msgspec.Struct, frozen=True, omit_defaults=True):
-    """run_id when the agent runs or has ended; else the error that kept it from running."""
+    """run_id when the agent runs or has ended; else the error that kept it from running.
 
+    notice: what is said on the way there; then nothing else is set, and more comes.
+    """
+
+    notice: str = ""
     run_id: str = ""
     error: str = ""
     what: str = ""
@@ -46,7 +51,10 @@ class News(msgspec.Struct, frozen=True, omit_defaults=True):
     asks: tuple[str, ...] = ()
 
 
-async def spawn(home: Home, request: RunRequest, timeout: float) -> RunInfo:
+async def spawn(
+    home: Home, request: RunRequest, timeout: float, notice: Callable[[str], None] = lambda line: None
+) -> RunInfo:
+    """timeout: seconds without any news."""
     order = msgspec.json.encode(Order(home=str(home.root), request=_absolute(request)))
     # Not asyncio's own: its transport kills the child when this process's loop closes.
     child = subprocess.Popen(  # noqa: ASYNC220 - starting it takes a millisecond; hearing from it is awaited
@@ -58,9 +66,21 @@ async def spawn(home: Home, request: RunRequest, timeout: float) -> RunInfo:
         start_new_session=True,  # a Ctrl-C or a hang-up of the parent's terminal is not the child's
         cwd="/",
     )
-    hearing = asyncio.ensure_future(asyncio.to_thread(_tell_and_hear, child, order))
+    loop = asyncio.get_running_loop()
+    patience = asyncio.timeout(timeout)
+
+    def heard(text: str) -> None:
+        if patience.when() is not None and not patience.expired():
+            patience.reschedule(loop.time() + timeout)
+        notice(text)
+
+    def heard_there(text: str) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(heard, text)
+
+    hearing = asyncio.ensure_future(asyncio.to_thread(_tell_and_hear, child, order, heard_there))
     try:
-        async with asyncio.timeout(timeout):
+        async with patience:
             line = await asyncio.shield(hearing)
     except asyncio.CancelledError:  # a ctrl-c: nobody would learn of the run
         await _give_up(child, hearing)
@@ -95,8 +115,10 @@ async def _give_up(child: subprocess.Popen[bytes], hearing: asyncio.Future[bytes
             return
 
 
-def _tell_and_hear(child: subprocess.Popen[bytes], order: bytes) -> bytes:
-    """Hand over the order and wait for one line of news; b"" when the child died before it had any."""
+def _tell_and_hear(child: subprocess.Popen[bytes], order: bytes, heard: Callable[[str], None]) -> bytes:
+    """Hand over the order and wait for the line of news that settles it; b"" when the child died before it
+    had any. heard: gets each notice that comes before.
+    """
     assert child.stdin is not None
     assert child.stdout is not None
     with child.stdout:
@@ -105,9 +127,17 @@ def _tell_and_hear(child: subprocess.Popen[bytes], order: bytes) -> bytes:
                 child.stdin.write(order)
         except BrokenPipeError:
             pass
-        line = child.stdout.readline()
+        while notice := _notice(line := child.stdout.readline()):
+            heard(notice)
     child.wait()  # at once: it left its work to a child of its own
     return line
+
+
+def _notice(line: bytes) -> str:
+    try:
+        return msgspec.json.decode(line, type=News).notice
+    except (msgspec.MsgspecError, RecursionError):
+        return ""
 
 
 def _absolute(request: RunRequest) -> RunRequest:
@@ -135,12 +165,19 @@ async def _supervise(order: Order) -> None:
 
     told = False
 
+    def send(news: News) -> None:
+        with contextlib.suppress(BrokenPipeError):  # the parent is gone; the run is in every list
+            os.write(1, msgspec.json.encode(news) + b"\n")
+
+    def notice(line: str) -> None:
+        if not told and line:
+            send(News(notice=line))
+
     def tell(news: News) -> None:
         nonlocal told
         if not told:
             told = True
-            with contextlib.suppress(BrokenPipeError):  # the parent is gone; the run is in every list
-                os.write(1, msgspec.json.encode(news) + b"\n")
+            send(news)
             _let_go_of_parent()
 
     try:
@@ -148,7 +185,7 @@ async def _supervise(order: Order) -> None:
             Home(Path(order.home)),
             order.request,
             AgentIO(),
-            notice=lambda line: None,
+            notice=notice,
             on_running=lambda info: tell(News(run_id=info.id)),
         )
         tell(News(run_id=info.id))

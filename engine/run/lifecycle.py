@@ -79,14 +79,20 @@ def _signals(
             loop.remove_signal_handler(number)
 
 
-async def start_detached(home: Home, request: RunRequest, timeout: float = 60) -> RunInfo:
+async def start_detached(
+    home: Home,
+    request: RunRequest,
+    timeout: float = 60,
+    notice: Callable[[str], None] = lambda line: None,
+) -> RunInfo:
     """Start a supervisor of its own and return when the agent runs, or has already ended.
 
-    Raises what the supervisor raised. After `timeout` seconds without news it is stopped.
+    notice: gets what is said on the way there. Raises what the supervisor raised. After `timeout` seconds
+    without a word of it, it is stopped.
     """
     from engine.run.detached import spawn
 
-    return await spawn(home, request, timeout)
+    return await spawn(home, request, timeout, notice)
 
 
 async def stop_run(home: Home, run_id: str, *, kill: bool = False, timeout: float = 30) -> RunInfo:

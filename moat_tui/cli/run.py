@@ -208,7 +208,7 @@ def _attached(home: engine.Home, request: engine.RunRequest) -> int:
 def _detached(home: engine.Home, request: engine.RunRequest, *, as_json: bool) -> int:
     import asyncio
 
-    info = _approved(request, lambda wish: asyncio.run(engine.start_detached(home, wish)))
+    info = _approved(request, lambda wish: asyncio.run(engine.start_detached(home, wish, notice=say)))
     output.write(output.json_line(info) if as_json else f"{info.id}\n")
     if info.state == engine.RunState.FAILED:
         say(f"error: {info.error or 'the run failed'}")

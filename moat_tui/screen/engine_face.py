@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         WorkspaceInfo,
     )
 
-START_TIMEOUT = 300.0  # a first start may pull an image
+START_TIMEOUT = 300.0  # seconds without a word of a run that is starting: it may pull or make an image
 VALIDATE_TIMEOUT = 30.0
 ASSUME_TIMEOUT = 60.0  # AWS may be asked twice, and answers slowly
 AGENT_TIMEOUT = 20.0  # an SSH agent may ask its person first
@@ -93,7 +93,7 @@ class EngineFace(Protocol):
     def terminal_command(self, run_id: str, *, attach: bool) -> tuple[list[str], dict[str, str]]: ...
 
     # Awaited by the screen: these never block its loop.
-    async def start(self, request: RunRequest) -> RunInfo: ...
+    async def start(self, request: RunRequest, notice: Callable[[str], None]) -> RunInfo: ...
     async def stop(self, run_id: str, *, kill: bool) -> RunInfo: ...
     async def watch_approvals(self, run_id: str) -> None: ...
     async def answer_approval(self, run_id: str, approval: str, answer: str) -> None: ...
@@ -258,14 +258,14 @@ class Engine:
         command = [sys.executable, "-P", "-m", "moat_tui", "attach" if attach else "exec", run_id]
         return command, {**os.environ, "MOAT_HOME": str(self._home.root)}
 
-    async def start(self, request: RunRequest) -> RunInfo:
+    async def start(self, request: RunRequest, notice: Callable[[str], None]) -> RunInfo:
         import msgspec
 
         call = await _loaded("start_detached")
         # Whoever looks at the screen can be asked, before the run and while it goes on, and has a terminal to
         # attach with.
         asked = msgspec.structs.replace(request, person=True, viewer=True, tty=True)
-        return cast("RunInfo", await call(self._home, asked, timeout=START_TIMEOUT))
+        return cast("RunInfo", await call(self._home, asked, timeout=START_TIMEOUT, notice=notice))
 
     async def stop(self, run_id: str, *, kill: bool) -> RunInfo:
         call = await _loaded("stop_run")

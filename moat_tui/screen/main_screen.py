@@ -12,6 +12,7 @@ from textual.css.query import NoMatches
 
 from moat_tui.screen.grants_desk import GrantsDesk
 from moat_tui.screen.models.grant_rows import by_profile
+from moat_tui.screen.models.visible import visible
 from moat_tui.screen.problems import explain
 from moat_tui.screen.runs_desk import RunsDesk
 from moat_tui.screen.terminal_keys import TerminalKeys
@@ -164,9 +165,12 @@ action by its name.
     async def _start_first(self, request: RunRequest) -> None:
         self.app.notify("Starting…", markup=False, timeout=3)
         try:
-            self._started(await self._runs_desk.launch(request))
+            self._started(await self._runs_desk.launch(request, self._said_by_start))
         except Exception as error:
             self._open_start_form(request, "✗ " + "\n".join(explain(error)))
+
+    def _said_by_start(self, line: str) -> None:
+        self.app.notify(visible(line), markup=False, timeout=6)
 
     def action_stop_run(self) -> None:
         run = self._runs.current

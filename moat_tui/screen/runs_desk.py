@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from moat_tui.screen.engine_face import EngineFace
@@ -25,10 +25,10 @@ class RunsDesk:
         self._face = face
         self.started: set[str] = set()
 
-    async def launch(self, request: RunRequest) -> RunInfo | None:
+    async def launch(self, request: RunRequest, notice: Callable[[str], None]) -> RunInfo | None:
         """Start a run, asking first when its agent.yaml wants more than was approved.
 
-        None when the person said no. Raises MoatError.
+        notice: gets what is said while it starts. None when the person said no. Raises MoatError.
         """
         import msgspec
 
@@ -36,7 +36,7 @@ class RunsDesk:
 
         while True:
             try:
-                info = await self._face.start(request)
+                info = await self._face.start(request, notice)
             except ApprovalNeeded as needed:
                 from moat_tui.screen.dialogs.approve import ApproveDialog
 

@@ -140,6 +140,7 @@ class FakeFace(Engine):
 
     def __init__(self, home: Home) -> None:
         super().__init__(home)
+        self.start_says: list[str] = []
         self.home = home
         self.stored: list[GrantInfo] = []
         self.verdicts: dict[str, FakeVerdict] = {}
@@ -219,7 +220,9 @@ class FakeFace(Engine):
     def audit_place(self, run_id: str, seq: int, types: tuple[str, ...]) -> int:
         return sum(entry.seq < seq for entry in self.audit_page(run_id, types, 0, 10**9))
 
-    async def start(self, request: RunRequest) -> RunInfo:
+    async def start(self, request: RunRequest, notice: Callable[[str], None]) -> RunInfo:
+        for line in self.start_says:
+            notice(line)
         await self._acts("start", request)
         number = len(self.called("start"))
         run = RunInfo(

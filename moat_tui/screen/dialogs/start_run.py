@@ -58,12 +58,13 @@ _SHOWN = (
 """What of a RunRequest has a field."""
 REST = 0.15  # seconds without a key before a workspace is looked into
 
-type Launch = Callable[["RunRequest"], Awaitable["RunInfo | None"]]
+type Launch = Callable[["RunRequest", Callable[[str], None]], Awaitable["RunInfo | None"]]
 type Describe = Callable[[str], Awaitable["WorkspaceInfo"]]
 
 
 class StartRunDialog(FormDialog["RunInfo | None"]):
-    """launch: starts the run, asking for approval when needed; None means the person said no.
+    """launch: starts the run, telling what goes on and asking for approval when needed; None means the person
+    said no.
 
     grants: for each profile ("" is the default one) the names that can be ticked, each with its state.
     describe: what a directory's agent.yaml says. recent: workspaces used before, newest first. request,
@@ -317,7 +318,7 @@ class StartRunDialog(FormDialog["RunInfo | None"]):
     @work(group="start", exclusive=True, exit_on_error=False)
     async def _start_run(self, request: RunRequest) -> None:
         try:
-            info = await self._launch(request)
+            info = await self._launch(request, self._noticed)
         except asyncio.CancelledError:
             if self.is_attached:
                 self.say("Not started: it was cancelled.", bad=False)
@@ -331,6 +332,10 @@ class StartRunDialog(FormDialog["RunInfo | None"]):
                 return
             self.say("Not started: what agent.yaml asks for was not allowed.", bad=False)
         self._idle()
+
+    def _noticed(self, line: str) -> None:
+        if self.is_attached and self._starting:
+            self.say(f"◌ {visible(line)}", bad=False)
 
     def _idle(self) -> None:
         self._starting = False

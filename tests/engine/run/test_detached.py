@@ -53,6 +53,16 @@ async def test_news_is_the_run(home, child):
     assert (await detached.spawn(home, RunRequest(), 20)).id == RUN
 
 
+async def test_every_notice_is_told_and_renews_the_patience(home, child):
+    child(f"""import sys, time; sys.stdin.read()
+for line in ("step 1", "step 2"):
+    print('{{"notice": "' + line + '"}}', flush=True); time.sleep(1.5)
+print('{{"run_id": "{RUN}"}}')""")
+    told = []
+    assert (await detached.spawn(home, RunRequest(), 2.5, told.append)).id == RUN
+    assert told == ["step 1", "step 2"]
+
+
 async def test_the_child_dies_before_news_and_before_the_order(home, child):
     child("import os; os._exit(3)")
     request = RunRequest(env={"BIG": "x" * 1_000_000})  # more than a pipe holds: the writing itself breaks

@@ -74,7 +74,7 @@ sys.modules["moat_tui.screen"] = types.SimpleNamespace(run_screen=run_screen)
 async def run_attached(home, request, io, notice):
     notice("ATTACHED %s %s %s" % (request.interactive, request.tty, io.terminal))
     return engine.RunInfo(id="run_1", name="n", created_at="", state=engine.RunState.EXITED, exit_code=5)
-async def start_detached(home, request, timeout=60):
+async def start_detached(home, request, timeout=60, notice=print):
     return engine.RunInfo(id="run_1", name="n", created_at="", state=engine.RunState.RUNNING)
 engine.run_attached, engine.start_detached = run_attached, start_detached
 """

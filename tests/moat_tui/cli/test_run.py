@@ -24,7 +24,7 @@ def asked(fake: Callable[[str, object], None]) -> list[engine.RunRequest]:
         seen.append(request)
         return info()
 
-    async def start_detached(home, request, timeout=60):
+    async def start_detached(home, request, timeout=60, notice=print):
         seen.append(request)
         return info(state=engine.RunState.RUNNING, exit_code=None)
 
@@ -166,7 +166,7 @@ def test_detach_as_json(moat, asked, capsys):
 
 
 def test_a_detached_run_that_failed_at_once(moat, fake, capsys):
-    async def start_detached(home, request, timeout=60):
+    async def start_detached(home, request, timeout=60, notice=print):
         return info(state=engine.RunState.FAILED, exit_code=None, error="no such image")
 
     fake("start_detached", start_detached)
@@ -191,7 +191,7 @@ def test_a_person_is_asked_about_wider_wishes(flags, answer, code, moat, fake, c
     accepted: list[tuple[str, ...]] = []
     asks = ("grant git\x1bhub", "mount /etc")
 
-    async def act(home, request, *rest):
+    async def act(home, request, *rest, **more):
         assert not request.accept_config
         accepted.append(request.accepted)
         if request.accepted != asks:

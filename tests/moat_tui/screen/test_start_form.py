@@ -152,10 +152,11 @@ async def test_what_agent_yaml_asks_for_can_be_unticked_and_overridden(screen, f
 
 async def test_a_start_can_be_cancelled_and_tried_again(screen, face, tmp_path):
     face.gate["start"] = asyncio.Event()
+    face.start_says = ["making the image, step 1 of 2: packages \x1bjq"]
     async with screen((80, 24)) as pilot:
         await open_form(pilot, tmp_path)
         await pilot.press("ctrl+s")
-        await wait_for(pilot, lambda: "◌ Starting" in screen_text(pilot))
+        await wait_for(pilot, lambda: "◌ making the image, step 1 of 2: packages ␛jq" in screen_text(pilot))
         await pilot.press("escape")
         await wait_for(pilot, lambda: "Not started: it was cancelled." in screen_text(pilot))
         face.gate["start"].set()
