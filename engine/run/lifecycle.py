@@ -172,15 +172,18 @@ async def reap(home: Home) -> list[RunInfo]:
 
 
 async def clean(home: Home) -> list[str]:
-    """Remove every container and network of this installation that no live run needs.
+    """Remove every container and network of this installation that no live run needs, and images that are
+    needed no more.
 
     Returns one line for each thing done. Run directories, and so logs and proof, stay.
     """
+    from engine.run.images_left import needed_layers, remove_images
     from engine.run.library import list_runs
     from engine.runtimes import ABILITIES, choose_runtime, home_label
 
     done = [f"closed run {run.name} ({run.id}), which was interrupted" for run in await reap(home)]
-    used = {run.runtime for run in list_runs(home)}
+    runs = list_runs(home)
+    used = {run.runtime for run in runs}
     for runtime in ABILITIES:
         try:
             async with _opened(runtime) as engine:
@@ -190,6 +193,9 @@ async def clean(home: Home) -> list[str]:
                     if not supervisor_alive(home, run_id):
                         gone = await engine.remove_run(run_id)
                         done += [f"removed {left.kind} {left.name}" for left in gone]
+                if engine.builder is not None:
+                    needed = needed_layers(list_runs(home), lambda run_id: supervisor_alive(home, run_id))
+                    done += await remove_images(home, engine.builder, needed)
         except RuntimeUnavailable:
             # One that no run here ever used is no reason to fail, unless it is the one that a run would use.
             if runtime in used or (not used and runtime == choose_runtime("", "", "")):
