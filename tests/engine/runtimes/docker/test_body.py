@@ -120,3 +120,14 @@ def test_an_address_of_its_own_is_asked_for_on_the_runs_network() -> None:
     asked = body(address="192.168.250.29")["NetworkingConfig"]["EndpointsConfig"]
     assert asked == {"moat-run_1": {"IPAMConfig": {"IPv4Address": "192.168.250.29"}}}
     assert "NetworkingConfig" not in body()
+
+
+def test_without_the_images_entrypoint_the_command_is_all_that_runs() -> None:
+    made = body(command=("/bin/sh", "-s"), entrypoint=False)
+    assert (made["Entrypoint"], made["Cmd"]) == (["/bin/sh"], ["-s"])
+    assert "Entrypoint" not in body(command=("x",))
+
+
+def test_files_in_memory_are_the_users() -> None:
+    assert host(memory_files="/moat/ca")["Tmpfs"] == {"/moat/ca": "mode=0755,uid=1000,gid=1000"}
+    assert "Tmpfs" not in host()
