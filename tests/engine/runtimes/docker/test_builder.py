@@ -45,15 +45,15 @@ async def test_a_layer_has_the_files_and_nothing_of_how_it_was_made(lab) -> None
         name = await _with_entrypoint(docker, lab)
         try:
             spec = lab.spec(
-                await lab.network(), "/bin/sh", "-s", image=name, entrypoint=False, interactive=True, kept=True,
-                memory_files="/moat/ca", user="4321:4321",
+                await lab.network(), "/bin/sh", "-s", image=name, entrypoint=False, interactive=True,
+                kept=True, memory_files="/moat/ca", user="4321:4321",
             )  # fmt: skip
             container = await lab.docker.create(spec)
             await lab.docker.builder.copy_from(IMAGE, ("/usr/lib/os-release", "/etc/apt"), container)
             async with await container.attach() as attachment:
                 await container.start()
                 await attachment.write(
-                    b"echo kept > ~/file; id -u > ~/uid; echo gone > /moat/ca/secret; exit 0\n"
+                    b"echo kept > ~/file; id -u > ~/uid; echo x >/moat/ca/secret; exit 0\n"
                 )
                 await attachment.close_stdin()
                 said = b"".join([data async for _, data in attachment])
