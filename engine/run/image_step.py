@@ -162,7 +162,7 @@ class StepMaker:
 
 
 def step_input(step: Step, trust: Trust, env: Mapping[str, str]) -> bytes:
-    """What a shell reads: the files, the variables, and the step in a shell that takes this one's place."""
+    """What a shell reads: the files, the variables, and the step, for a shell of its own."""
     apt = f'Acquire::https::CAInfo "{CA_BUNDLE}";\n'.encode()
     lines = [b"umask 022"]
     for path, content in ((CA_CERT, trust.certificate), (CA_BUNDLE, trust.bundle), (_APT_CONFIG, apt)):
@@ -171,7 +171,9 @@ def step_input(step: Step, trust: Trust, env: Mapping[str, str]) -> bytes:
     lines += [
         # Where a user has no home that can be entered, the file system's root will do.
         *((b'cd "$HOME" 2>/dev/null || cd /',) if step.as_agent else ()),
-        f"exec /bin/sh -ec {shlex.quote(step.script)} </dev/null".encode(),
+        # Not in this shell's place: it is the container's first process, and signals have no effect on that.
+        f"/bin/sh -ec {shlex.quote(step.script)} </dev/null".encode(),
+        b"exit $?",
         b"",
     ]
     return b"\n".join(lines)
