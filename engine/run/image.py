@@ -24,7 +24,7 @@ from engine.home import Home
 from engine.images import Plan, image_names
 from engine.run.image_step import StepMaker, Surroundings
 from engine.run.proxy_life import ProxyLife
-from engine.run.proxy_spec import proxy_spec
+from engine.run.proxy_spec import proxy_spec, proxy_url
 from engine.run.tail import RequestTail
 from engine.runtimes import ImageFacts, Runtime, home_label
 
@@ -156,7 +156,7 @@ async def _way_out(around: Surroundings) -> AsyncIterator[str]:
     proxy = ProxyLife(lambda: ProxyServer(served, around.ca, around.recorder, around.holding), listener, None)
     try:
         await proxy.serve()
-        yield f"http://moat:{token}@{reach.host}:{around.listener.getsockname()[1]}"
+        yield proxy_url(reach, around.listener.getsockname()[1], token)
     finally:
         await asyncio.shield(asyncio.ensure_future(proxy.close()))
 

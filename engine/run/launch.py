@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-import msgspec
-
 from engine.errors import MoatError, ProxyError
 from engine.home import Home
 from engine.run.aws_delivery import AwsDelivery, deliver_aws
@@ -32,7 +30,7 @@ from engine.run.listeners import Listeners, open_listeners
 from engine.run.port_relay import start_port_relay
 from engine.run.pre_run import with_pre_run
 from engine.run.proxy_life import ProxyLife
-from engine.run.proxy_spec import proxy_spec
+from engine.run.proxy_spec import granted_proxy_spec, proxy_url
 from engine.run.publishing import Dial, Publishing, announced, publish
 from engine.run.services import start_services, variables
 from engine.run.sidecar import Sidecars
@@ -198,7 +196,7 @@ async def launch(
                     network,
                     terms,
                     trust,
-                    _proxy_url(reach, port, token),
+                    proxy_url(reach, port, token),
                     delivery,
                     (resolver_bind(home, spec.id, transparent.address),) if transparent else (),
                     aws,
@@ -212,7 +210,7 @@ async def launch(
         await ready()
         await sidecars.ready(say)
         starting = group.create_task(container.start())
-        served = _proxy_spec(spec, granted, aws, token, reach, sidecars.strangers)
+        served = granted_proxy_spec(spec, granted, aws, token, reach, sidecars.strangers)
         proxy = ProxyLife(partial(_make_proxy, served, ca, recorder, holding), listener, transparent)
         undo.push_async_callback(proxy.close)
         if loading is not None:
@@ -300,30 +298,6 @@ def _close_transparent(transparent: TransparentSockets) -> None:
 def _proxys_ports(listener: socket.socket, transparent: TransparentSockets | None) -> set[int]:
     sockets = (listener, *(transparent.sockets() if transparent is not None else ()))
     return {sock.getsockname()[1] for sock in sockets}
-
-
-def _proxy_url(reach: ProxyReach, port: int, token: str) -> str:
-    return f"http://moat:{token}@{reach.host}:{port}"
-
-
-def _proxy_spec(
-    spec: RunSpec,
-    granted: Granted,
-    aws: AwsDelivery,
-    token: str,
-    reach: ProxyReach,
-    strangers: tuple[str, ...],
-) -> ProxySpec:
-    return msgspec.structs.replace(
-        proxy_spec(spec, token, reach),
-        allow=spec.allow + aws.reach,
-        injections=granted.injections,
-        hidden=(*granted.secrets.masked, *granted.decoys.hidden, *granted.services.values()),
-        decoys=granted.decoys.decoys,
-        served=aws.served,
-        ssh=granted.ssh.servers if granted.ssh else (),
-        strangers=strangers,
-    )
 
 
 def _container_spec(

@@ -217,8 +217,6 @@ def _detached(home: engine.Home, request: engine.RunRequest, *, as_json: bool) -
         f"attach to it: moat attach {info.id}" if info.interactive else f"follow it: moat logs -f {info.id}"
     )
     say(f"{info.name} is {info.state}; {follow}; stop it: moat stop {info.id}")
-    for port in info.ports:
-        say(f"{port.name}: {port.url}")
     return OK
 
 
