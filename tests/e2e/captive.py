@@ -16,11 +16,11 @@ from pathlib import Path
 address, port, token, outside = sys.argv[1:]
 
 
-def reached(host, number, data=b""):
+def reached(host, number, data=b"", patience=1.5):
     """What came back from there; "" when the connection was cut, "refused: …" when there is no way."""
     try:
-        with socket.create_connection((host, int(number)), 1.5) as sock:
-            sock.settimeout(1.5)
+        with socket.create_connection((host, int(number)), patience) as sock:
+            sock.settimeout(patience)
             sock.sendall(data)
             try:
                 return sock.recv(200).decode("latin-1")
@@ -58,9 +58,9 @@ signed = base64.b64encode(token.encode()).decode()
 connect = f"CONNECT api.github.com:443 HTTP/1.1\r\nProxy-Authorization: Basic {signed}\r\n\r\n"
 with ThreadPoolExecutor() as pool:
     tries = {
-        "proxy with the token": pool.submit(reached, address, port, connect.encode()),
-        "port 80": pool.submit(reached, address, 80, b"GET / HTTP/1.1\r\nHost: api.github.com\r\n\r\n"),
-        "port 443": pool.submit(reached, address, 443, b"\x16\x03\x01\x00\x05hello"),
+        "proxy with the token": pool.submit(reached, address, port, connect.encode(), 20),
+        "port 80": pool.submit(reached, address, 80, b"GET / HTTP/1.1\r\nHost: api.github.com\r\n\r\n", 20),
+        "port 443": pool.submit(reached, address, 443, b"\x16\x03\x01\x00\x05hello", 20),
         "resolver": pool.submit(asked, address),
         "name": pool.submit(resolved, "example.com"),
         "outside": pool.submit(reached, *outside.split(":")),
