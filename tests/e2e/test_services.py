@@ -7,6 +7,7 @@ same way (tests/support/services), and tests/engine/run/test_services.py holds w
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -29,7 +30,9 @@ WAYS = [
 @pytest.fixture(scope="session", autouse=True)
 def images(docker_engine):
     made = subprocess.run(["bash", BUILD], capture_output=True, text=True, timeout=600, check=False)
-    assert made.returncode == 0, made.stderr
+    if made.returncode:
+        absent = pytest.fail if os.environ.get("CI") else pytest.skip
+        absent(f"the images of the servers could not be made: {made.stderr.strip()}")
 
 
 def asks(workspace, *services, **more):
