@@ -70,6 +70,12 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     address: its own on the network; empty takes any.
     memory_files: an absolute path where a directory of the container's user is, in memory; "" for none.
     kept: an image will be made of it, so nothing is put in that would stay.
+    groups: ids of groups that its user is in besides.
+    engine_socket: the path, on this machine, of the engine's own socket, to be shown in the container: who
+        can use it is root on this machine.
+    inner_daemon: where a daemon that runs containers keeps their layers; "" for none. It gives the container
+        what such a daemon needs, and so all but root on this machine where there is no gVisor around it.
+    programs: looked for in the image, not needed to start.
     """
 
     run_id: str
@@ -95,6 +101,10 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     tty: bool = False
     labels: Mapping[str, str] = {}
     address: str = ""
+    groups: tuple[int, ...] = ()
+    engine_socket: str = ""
+    inner_daemon: str = ""
+    programs: tuple[str, ...] = ()
     rootfs: str = ""
     hidden: tuple[str, ...] = ()
     memory_files: str = ""

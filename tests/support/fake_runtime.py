@@ -134,6 +134,7 @@ class FakeRuntime:
 class FakeContainer:
     id = "c1"
     left_out = ()
+    lacking = ()
 
     def __init__(self, engine):
         self._engine = engine

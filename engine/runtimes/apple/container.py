@@ -29,6 +29,7 @@ class Container:
         self._staging = staging
         self._attached = Attached(tool, stdin=spec.interactive, tty=spec.tty)
         self.left_out: tuple[str, ...] = ()
+        self.lacking: tuple[str, ...] = ()  # nobody asks here: there is no Docker engine to be a client of
 
     @property
     def id(self) -> str:

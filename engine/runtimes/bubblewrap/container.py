@@ -63,6 +63,7 @@ class Container:
         self._streams = streams
         self._release = release
         self.left_out = left_out
+        self.lacking: tuple[str, ...] = ()  # nobody asks here: there is no Docker engine to be a client of
         self._process = os.pidfd_open(answer.first)
 
     @property

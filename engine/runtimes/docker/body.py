@@ -19,6 +19,16 @@ from engine.runtimes.spec import HOME_LABEL, RUN_LABEL, Bind, ContainerSpec
 # SETPCAP, which Docker would give by default; ports below 1024 need no capability in a container.
 ROOT_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID")
 
+# For a daemon that runs containers of its own: to mount and to make namespaces, to make their network, and
+# what Docker gives a container by default, because nobody can pass on what they have not. All the same it is
+# less than `Privileged`, which would add this machine's devices and modules of its kernel.
+DAEMON_CAPABILITIES = (
+    *ROOT_CAPABILITIES, "SYS_ADMIN", "NET_ADMIN",
+    "AUDIT_WRITE", "MKNOD", "NET_BIND_SERVICE", "NET_RAW", "SETFCAP", "SETPCAP", "SYS_CHROOT",
+)  # fmt: skip
+
+ENGINE_SOCKET = "/var/run/docker.sock"  # where clients look for it
+
 # In strict the container's resolver must have nowhere to ask. With an upstream named here, Docker asks
 # it from inside the container's own network (where nothing listens and the query is refused at once);
 # with none named it would ask the host's, and before 26.0 from the host's network (CVE-2024-29018).
@@ -71,11 +81,8 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
     config: dict[str, Any] = {
         "NetworkMode": spec.network.name,
         "ExtraHosts": [f"{name}:{address}" for name, address in spec.extra_hosts.items()],
-        "Mounts": [_mount(bind) for bind in spec.binds],
-        "Privileged": False,
-        "CapDrop": ["ALL"],
-        "CapAdd": list(ROOT_CAPABILITIES) if runs_as_root(spec.user) else [],
-        "SecurityOpt": ["no-new-privileges:true"],
+        "Mounts": [*map(_mount, spec.binds), *_volumes(spec)],
+        **_privileges(spec),
         "PidsLimit": spec.pids_limit,
         # Process 1 ignores every signal it has no handler for, TERM too, and must reap orphans. A small
         # init in its place forwards signals to the agent and ends with the agent's exit code.
@@ -94,12 +101,38 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         config["Dns"] = list(spec.dns)
     if spec.memory_files:
         uid, _, gid = (spec.user or "0:0").partition(":")
-        config["Tmpfs"] = {spec.memory_files: f"mode=0755,uid={uid},gid={gid}"}
+        config.setdefault("Tmpfs", {})[spec.memory_files] = f"mode=0755,uid={uid},gid={gid}"
+    if spec.groups:
+        config["GroupAdd"] = [str(group) for group in spec.groups]
+    if spec.engine_socket:
+        config["Mounts"].append(_mount(Bind(spec.engine_socket, ENGINE_SOCKET)))
     if spec.memory_mb is not None:
         config["Memory"] = config["MemorySwap"] = spec.memory_mb * 1024 * 1024  # equal: no swap on top
     if spec.cpus is not None:
         config["NanoCpus"] = round(spec.cpus * 1_000_000_000)
     return config
+
+
+def _privileges(spec: ContainerSpec) -> dict[str, Any]:
+    if not spec.inner_daemon:
+        return {
+            "Privileged": False,
+            "CapDrop": ["ALL"],
+            "CapAdd": list(ROOT_CAPABILITIES) if runs_as_root(spec.user) else [],
+            "SecurityOpt": ["no-new-privileges:true"],
+        }
+    given: dict[str, Any] = {
+        "Privileged": False,
+        "CapDrop": ["ALL"],
+        "CapAdd": list(DAEMON_CAPABILITIES),
+        # Docker's filter denies the key rings that runc makes, its AppArmor profile every mount. The inner
+        # daemon puts a filter around each of its own containers.
+        "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined", "label=disable"],
+    }
+    if spec.sandbox == "gvisor":
+        # It stacks layers on memory alone, and Docker's own options would make them unexecutable.
+        return given | {"Tmpfs": {spec.inner_daemon: "exec"}}
+    return given | {"Sysctls": {"net.ipv4.ip_forward": "1"}}
 
 
 def _mount(bind: Bind) -> dict[str, Any]:
@@ -111,6 +144,13 @@ def _mount(bind: Bind) -> dict[str, Any]:
         "ReadOnly": bind.read_only,
         "BindOptions": {"Propagation": "rprivate"},
     }
+
+
+def _volumes(spec: ContainerSpec) -> list[dict[str, Any]]:
+    """Layers cannot be stacked on layers. A volume without a name is removed with its container."""
+    if not spec.inner_daemon or spec.sandbox == "gvisor":
+        return []
+    return [{"Type": "volume", "Target": spec.inner_daemon}]
 
 
 def runs_as_root(user: str) -> bool:

@@ -14,7 +14,7 @@ from engine.runtimes.docker.attach import Attachment, open_attachment
 from engine.runtimes.docker.body import container_body, kept_body, refuse_engine_socket
 from engine.runtimes.docker.client import ASK_TIMEOUT, Client
 from engine.runtimes.docker.exec import Exec, open_exec
-from engine.runtimes.docker.files import place_files
+from engine.runtimes.docker.files import lacking_programs, place_files
 from engine.runtimes.docker.podman import as_docker_would
 from engine.runtimes.moved import refuse_moved
 from engine.runtimes.spec import ContainerSpec, ExecSpec
@@ -32,6 +32,7 @@ class Container:
         self._docker = found
         self._spec = spec
         self.left_out: tuple[str, ...] = ()  # of the spec's home_files: there was something already
+        self.lacking: tuple[str, ...] = ()  # of the spec's programs: the image has none of that name
 
     @property
     def id(self) -> str:
@@ -128,6 +129,7 @@ async def create_container(client: Client, spec: ContainerSpec) -> Container:
     try:
         async with client.asking("put files into the container"):
             container.left_out = await place_files(made, spec)
+            container.lacking = await lacking_programs(made, spec.programs)
     except BaseException:
         await asyncio.shield(container.remove())
         raise

@@ -24,6 +24,7 @@ from engine.runtimes.user import GROUP, HOME, PASSWD, home_of, ids_of, known_use
 # Directories that Moat alone makes. Above any other path nothing is said about directories: to name one
 # would replace the link that some images have there (Fedora's /etc/ssl/certs).
 _OWN = ("/moat", "/home/moat", "/run/moat")
+_PROGRAMS = ("/usr/local/bin", "/usr/bin", "/bin")
 
 
 async def place_files(container: DockerContainer, spec: ContainerSpec) -> tuple[str, ...]:
@@ -101,6 +102,26 @@ def _directory(path: str, mode: int, uid: int, gid: int) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(path.lstrip("/"))
     entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, mode, uid, gid
     return entry
+
+
+async def lacking_programs(container: DockerContainer, names: Iterable[str]) -> tuple[str, ...]:
+    """Those of `names` that are nowhere among the image's programs. Only directories that are usual count."""
+    lacking = []
+    for name in names:
+        found = [await _stands(container, f"{place}/{name}") for place in _PROGRAMS]
+        if not any(found):
+            lacking.append(name)
+    return tuple(lacking)
+
+
+async def _stands(container: DockerContainer, path: str) -> bool:
+    """Without its content, which for a program is long. aiodocker reads the body of a refusal, and HEAD has
+    none.
+    """
+    docker = container.docker
+    url = f"{docker.docker_host}/{docker.api_version}/containers/{container.id}/archive"
+    async with docker.session.head(url, params={"path": path}) as response:
+        return response.ok
 
 
 async def _exists(container: DockerContainer, path: str) -> bool:

@@ -39,5 +39,6 @@ async def create(docker: aiodocker.Docker, body: dict[str, Any]) -> str:
 
 def as_docker_would(body: dict[str, Any]) -> dict[str, Any]:
     """A container's body with what Docker does unasked: in a container every port may be listened on."""
-    sysctls = {"net.ipv4.ip_unprivileged_port_start": "0"}
-    return {**body, "HostConfig": {**body["HostConfig"], "Sysctls": sysctls}}
+    host = body["HostConfig"]
+    sysctls = {**host.get("Sysctls", {}), "net.ipv4.ip_unprivileged_port_start": "0"}
+    return {**body, "HostConfig": {**host, "Sysctls": sysctls}}

@@ -17,6 +17,7 @@ from engine.runtimes.docker.builder import DockerBuilder
 from engine.runtimes.docker.client import Client, open_client
 from engine.runtimes.docker.container import Container, create_container
 from engine.runtimes.docker.network import bridge_of
+from engine.runtimes.docker.own_socket import with_engine_socket
 from engine.runtimes.reach import Wanted, bind_here, dial_here, proxy_reach
 from engine.runtimes.spec import ContainerSpec, EngineInfo, ImageFacts, Leftover, Network
 from engine.runtimes.terms import Terms, engine_terms
@@ -71,6 +72,7 @@ class DockerRuntime:
     async def terms(self, network: Network, requested: bool | None, uid: int, gid: int) -> Terms:
         info = await self.info()
         terms = engine_terms(info, network, requested, uid, gid)
+        terms = with_engine_socket(terms, self._client.address, info)
         # A rootless engine's bridge is in a namespace of its own, where nothing of this machine listens.
         if network.apart and network.internal and info.platform == "linux" and not info.rootless:
             return msgspec.structs.replace(terms, remark=deafen(bridge_of(network)))

@@ -9,7 +9,12 @@ import pytest
 
 from engine.errors import UsageError
 from engine.runtimes import Bind, ContainerSpec, Network
-from engine.runtimes.docker.body import ROOT_CAPABILITIES, container_body, refuse_engine_socket
+from engine.runtimes.docker.body import (
+    DAEMON_CAPABILITIES,
+    ROOT_CAPABILITIES,
+    container_body,
+    refuse_engine_socket,
+)
 
 OPEN = Network("moat-run_1", "n1", "172.18.0.1", "172.18.0.0/16", False)
 STRICT = msgspec.structs.replace(OPEN, internal=True)
@@ -131,3 +136,41 @@ def test_without_the_images_entrypoint_the_command_is_all_that_runs() -> None:
 def test_files_in_memory_are_the_users() -> None:
     assert host(memory_files="/moat/ca")["Tmpfs"] == {"/moat/ca": "mode=0755,uid=1000,gid=1000"}
     assert "Tmpfs" not in host()
+
+
+def test_only_for_a_daemon_of_containers_is_there_more_and_it_is_less_than_privileged() -> None:
+    plain = host(sandbox="standard")
+    daemon = host(sandbox="standard", inner_daemon="/var/lib/docker", user="0:0")
+    assert {name for name in daemon if daemon[name] != plain.get(name)} == {
+        "CapAdd", "SecurityOpt", "Mounts", "Sysctls",
+    }  # fmt: skip
+    assert daemon["Privileged"] is False
+    assert daemon["CapDrop"] == ["ALL"]
+    assert daemon["CapAdd"] == list(DAEMON_CAPABILITIES)
+    assert {"SYS_ADMIN", "NET_ADMIN"} <= set(DAEMON_CAPABILITIES)
+    kernel = {"SYS_MODULE", "SYS_RAWIO", "SYS_BOOT", "SYS_TIME", "SYS_PTRACE", "BPF", "SYSLOG", "MAC_ADMIN"}
+    assert not kernel & set(DAEMON_CAPABILITIES)
+    assert daemon["SecurityOpt"] == ["seccomp=unconfined", "apparmor=unconfined", "label=disable"]
+    assert daemon["Sysctls"] == {"net.ipv4.ip_forward": "1"}
+
+
+def test_layers_are_kept_where_they_can_be_stacked_and_go_with_the_container() -> None:
+    standard = host(inner_daemon="/var/lib/docker", sandbox="standard")
+    assert standard["Mounts"] == [{"Type": "volume", "Target": "/var/lib/docker"}]  # no name: nobody else's
+    assert "Tmpfs" not in standard
+    gvisor = host(inner_daemon="/var/lib/docker", sandbox="gvisor")
+    assert gvisor["Mounts"] == []
+    assert gvisor["Tmpfs"] == {"/var/lib/docker": "exec"}
+    assert gvisor["Runtime"] == "runsc"
+    assert "Sysctls" not in gvisor
+    assert "Tmpfs" not in host()
+
+
+def test_the_engines_socket_is_shown_only_where_the_run_was_given_it() -> None:
+    config = host(engine_socket="/run/user/1000/docker.sock", groups=(998,))
+    (mount,) = config["Mounts"]
+    assert (mount["Source"], mount["Target"]) == ("/run/user/1000/docker.sock", "/var/run/docker.sock")
+    assert config["GroupAdd"] == ["998"]
+    assert config["CapAdd"] == []
+    assert "GroupAdd" not in host()
+    assert host()["Mounts"] == []
