@@ -6,6 +6,7 @@ decoys       true: plant bait in every run
 workspace_record   false: do not record what an agent does to its workspace
 keymap       mapping of an action's id to its keys, e.g. `run.stop: ctrl+x` or `run.kill: X,f9`
 network      what runs may reach here and how; see host_network.py
+docker       the images of docker:dind; see host_docker.py
 audit        where the installation's log is anchored; see host_audit.py
 
 Which ids and themes there are, only the screen knows; here their form is checked.
@@ -25,7 +26,7 @@ from engine.home import Home
 if TYPE_CHECKING:
     from engine.config.rules import HostRules
 
-_KEYS = ("theme", "read_only", "decoys", "workspace_record", "keymap", "network", "audit")
+_KEYS = ("theme", "read_only", "decoys", "workspace_record", "keymap", "network", "docker", "audit")
 _THEME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ID = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9-]+)+")
 # Names such as ctrl+x, f5, space; a sign such as ? stands for itself; a comma is written `comma`.
@@ -48,6 +49,16 @@ class HostNetwork(msgspec.Struct, frozen=True):
 
     def __rich_repr__(self) -> list[tuple[str, object]]:
         return [("rules", self.rules), ("allow_private", self.allow_private)]
+
+
+class HostDocker(msgspec.Struct, frozen=True):
+    """Images of daemons that are all but root on this machine: a person's choice, never a workspace's.
+
+    buildkit_image: "" for none.
+    """
+
+    dind_image: str = "docker:28-dind"
+    buildkit_image: str = "moby/buildkit:buildx-stable-1"  # the tag that Docker's own buildx takes
 
 
 class HostWitness(msgspec.Struct, frozen=True):
@@ -87,6 +98,7 @@ class HostConfig(msgspec.Struct, frozen=True):
     decoys: bool = False
     audit: HostAudit = HostAudit()
     workspace_record: bool = True
+    docker: HostDocker = HostDocker()
 
 
 def load_host_config(home: Home) -> HostConfig:
@@ -95,6 +107,7 @@ def load_host_config(home: Home) -> HostConfig:
     if not os.path.lexists(file):
         return HostConfig()
     from engine.config.host_audit import read_host_audit
+    from engine.config.host_docker import read_host_docker
     from engine.config.host_network import read_host_network
     from engine.config.values import Value
     from engine.config.yaml_tree import Mapping, read_yaml
@@ -122,6 +135,7 @@ def load_host_config(home: Home) -> HostConfig:
         decoys=keys["decoys"].flag() if "decoys" in keys else False,
         audit=read_host_audit(keys["audit"]) if "audit" in keys else HostAudit(),
         workspace_record=keys["workspace_record"].flag() if "workspace_record" in keys else True,
+        docker=read_host_docker(keys["docker"]) if "docker" in keys else HostDocker(),
     )
 
 
