@@ -87,6 +87,7 @@ class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     decoys: bool = False
     services: dict[str, str] = {}  # service -> image
     lost: tuple[str, ...] = ()  # what ended beside the agent before its time, e.g. "redis ended with …"
+    docker: str = ""  # "host" or "dind": the Docker engine that the agent was given
     frozen: str = ""  # why its network is frozen, which it then stays; empty while it is not
 
     @property

@@ -56,7 +56,6 @@ _KEYS = (
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
-_NOT_YET = ("docker",)  # kinds of dependencies
 _HOOKS = ("post_build_root", "post_build", "pre_run")
 _HOOK_BYTES = 64 * 1024  # the kernel takes no word of a command longer than 128 KiB
 _RUNTIMES = ("docker", "bubblewrap", "apple")
@@ -256,8 +255,6 @@ def _dependencies(value: Value) -> tuple[Dependency, ...]:
             check_dependencies(wanted)
         except UsageError as error:
             raise item.explained(error) from None
-        if wanted[-1].kind in _NOT_YET:
-            raise item.not_yet(str(wanted[-1]))
     return tuple(wanted)
 
 

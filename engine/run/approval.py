@@ -3,7 +3,8 @@
 The workspace belongs to the agent, so agent.yaml may be the agent's own writing: it may ask, but a wish
 that grew since a person last let it run is put to a person first. What was approved is kept on the
 host, outside every workspace. The first run of a workspace has no measure: where a person is there they
-are asked, and headless, where whoever wrote the script named the workspace, each wish is said.
+are asked, and headless, where whoever wrote the script named the workspace, each wish is said. Docker, which
+is root on this machine, is given to nobody who was not asked.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from engine.config.policies import ASK, PERMISSIVE, STRICT
 from engine.errors import ApprovalNeeded, UsageError
 from engine.home import Home
 from engine.images import hook_title, image_wishes
+from engine.run.docker_access import access_of, wish
 from engine.run.services import services_of
 from engine.runtimes import ABILITIES
 
@@ -41,6 +43,7 @@ class Asks(msgspec.Struct, frozen=True):
     unsandboxed: bool = False
     workspace_read_only: bool = False
     secrets: tuple[str, ...] = ()  # "REFERENCE as VARIABLE"
+    docker: str = ""  # "host" or "dind"
     services: tuple[str, ...] = ()  # "NAME from the image IMAGE", where that is not the official one
     volumes: tuple[str, ...] = ()  # "NAME:TARGET:ro|rw"
     ports: tuple[str, ...] = ()  # "NAME:PORT"
@@ -68,6 +71,7 @@ def asks_of(workspace: Path, config: AgentConfig) -> Asks:
         unsandboxed=config.sandbox is False or not ABILITIES[config.runtime or "docker"].gvisor,
         workspace_read_only=any(m.target == WORKSPACE and m.read_only for m in config.mounts),
         secrets=tuple(sorted(f"{reference} as {name}" for name, reference in config.secrets.items())),
+        docker=access_of(config),
         services=tuple(
             sorted(
                 f"{each.name} from the image {each.image}"
@@ -99,7 +103,8 @@ def widened(before: Asks, now: Asks, *, isolated: bool = False) -> tuple[str, ..
 
     isolated: whether this run's own policy, however it came about, lets through only what is named.
     """
-    wishes = [f"grant {grant}" for grant in now.grants if not _covered(grant, before.grants)]
+    wishes = [wish(now.docker)] if now.docker and now.docker != before.docker else []
+    wishes += [f"grant {grant}" for grant in now.grants if not _covered(grant, before.grants)]
     wishes += [f"secret {secret}" for secret in now.secrets if secret not in before.secrets]
     wishes += [f"service {service}" for service in now.services if service not in before.services]
     wishes += [f"mount {mount}" for mount in _more_to_see(before.mounts, now.mounts)]
@@ -185,17 +190,17 @@ def approve(
     unasked: tuple[str, ...] = ()
     if before is None and not anything:
         wishes = tuple(
-            wish for wish in widened(_nothing(now), now, isolated=isolated) if wish not in accepted
+            line for line in widened(_nothing(now), now, isolated=isolated) if line not in accepted
         )
-        if wishes and person:
+        if wishes and (person or (now.docker and wish(now.docker) in wishes)):
             raise ApprovalNeeded(
                 f"this is the first run of {workspace}, and its agent.yaml asks for",
                 asks=wishes,
                 remedy="Read it, then start again with --accept-config if you agree.",
             )
-        unasked = tuple(wish for wish in wishes if wish not in accepted)
+        unasked = tuple(line for line in wishes if line not in accepted)
     if before is not None and not anything:
-        wishes = tuple(wish for wish in widened(before, now, isolated=isolated) if wish not in accepted)
+        wishes = tuple(line for line in widened(before, now, isolated=isolated) if line not in accepted)
         if wishes:
             raise ApprovalNeeded(
                 f"agent.yaml in {workspace} asks for more than its last approved run had",

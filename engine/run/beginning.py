@@ -37,6 +37,7 @@ def first_info(spec: RunSpec, granted: Granted) -> RunInfo:
         connect_to=spec.request.connect_to,
         upstream_ca=spec.request.upstream_ca,
         decoys=spec.decoys,
+        docker=spec.docker,
         services={service.name: service.image for service in spec.services},
         rootfs=str(spec.rootfs or ""),
     )
@@ -54,6 +55,8 @@ def kept_by(spec: RunSpec, launched: Launched) -> str:
 def given(spec: RunSpec) -> str:
     """What the run was given, for the first entry of its log. Names only."""
     parts = [f"policy {spec.policy}"]
+    if spec.docker:
+        parts.append(f"docker:{spec.docker}")
     if spec.grants:
         parts.append("grants " + ", ".join(spec.grants))
     if spec.allow:

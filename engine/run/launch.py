@@ -21,11 +21,19 @@ from typing import TYPE_CHECKING, Protocol
 from engine.errors import MoatError, ProxyError
 from engine.home import Home
 from engine.run.aws_delivery import AwsDelivery, deliver_aws
+from engine.run.docker_delivery import (
+    DockerDelivery,
+    DockerRecorder,
+    deliver_docker,
+    docker_surroundings,
+    without_docker,
+)
 from engine.run.environment import container_environment, trust_files
 from engine.run.image import RunImage, have_images, made_image, unchanged
 from engine.run.image_log import ImageLog
 from engine.run.image_step import Surroundings
 from engine.run.injections import Granted
+from engine.run.inner_docker import CLIENT_CONFIG
 from engine.run.listeners import Listeners, open_listeners
 from engine.run.port_relay import start_port_relay
 from engine.run.pre_run import with_pre_run
@@ -66,7 +74,7 @@ if TYPE_CHECKING:
     )
     from engine.ssh_agent import SshRecorder
 
-    class RunRecorder(Recorder, SshRecorder, Protocol):
+    class RunRecorder(Recorder, SshRecorder, DockerRecorder, Protocol):
         """Whoever keeps the run's audit log, for the proxy and for the SSH agent."""
 
         def learn(self, values: tuple[str, ...]) -> None:
@@ -184,6 +192,9 @@ async def launch(
         )
         aws = deliver_aws(granted.aws, spec.id, (reach.host, port, token), recorder.learn, say)
         ca, trust = await certificates
+        resolver = (resolver_bind(home, spec.id, transparent.address),) if transparent else ()
+        beside = docker_surroundings(home, spec, network, terms, trust, (port, token), resolver)
+        docker = await deliver_docker(spec, terms, beside, sidecars, engine, recorder, say)
         image = made or unchanged(spec.plan, await here)
         await services  # the agent finds them by their addresses
         container = await whole(
@@ -198,8 +209,9 @@ async def launch(
                     trust,
                     proxy_url(reach, port, token),
                     delivery,
-                    (resolver_bind(home, spec.id, transparent.address),) if transparent else (),
+                    resolver,
                     aws,
+                    docker,
                     sidecars.hosts,
                     publishing.env,
                 ),
@@ -217,9 +229,10 @@ async def launch(
             await loading
             await proxy.serve()
         await starting
-        if container.left_out:
-            say(f"no decoys where something lies already: ~/{', ~/'.join(container.left_out)}")
-        for line in announced(publishing):
+        if decoys := [path for path in container.left_out if path != CLIENT_CONFIG]:
+            say(f"no decoys where something lies already: ~/{', ~/'.join(decoys)}")
+        docker_lacks = without_docker(container.left_out, container.lacking, spec.image)
+        for line in (*docker_lacks, *announced(publishing)):
             say(line)
         undo.pop_all()
     dial = listeners.dial if listeners is not None else partial(engine.dial, network)
@@ -312,6 +325,7 @@ def _container_spec(
     ssh: SshDelivery,
     more: tuple[Bind, ...],
     aws: AwsDelivery,
+    docker: DockerDelivery,
     beside: dict[str, str],
     ports: Mapping[str, str],
 ) -> ContainerSpec:
@@ -334,6 +348,7 @@ def _container_spec(
                 **granted.placeholders,
                 **ssh.env,
                 **aws.env,
+                **docker.env,
                 **variables(spec.services, granted.services),
                 **ports,
             },
@@ -349,9 +364,13 @@ def _container_spec(
             *trust_files(trust.certificate, trust.bundle, trust.java_store),
             *ssh.files,
             *aws.files,
+            *docker.files,
             *granted.files,
         ),
-        home_files=granted.decoys.files,
+        home_files=(*granted.decoys.files, *docker.home_files),
+        engine_socket=docker.socket,
+        groups=docker.groups,
+        programs=docker.programs,
         user=terms.user,
         sandbox=terms.sandbox,
         network=network,

@@ -27,6 +27,7 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     runtime: str = ""
     rootfs: str = ""  # a directory tree in place of this machine's system, for a runtime without images
     sandbox: bool | None = None  # False is --no-sandbox
+    docker: str = ""  # "host" or "dind"; "none": whatever agent.yaml asks for, no Docker
     policy: str = ""  # one of engine.config.POLICIES
     allow_hosts: tuple[str, ...] = ()
     profile: str = ""

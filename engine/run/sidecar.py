@@ -71,6 +71,7 @@ class Sidecar:
         self.ended = asyncio.Event()
         self.exit_code = 0
         self.not_there = 0
+        self.given_up = False
         self.out_of_memory = False
 
     @property
@@ -155,6 +156,25 @@ class Sidecars:
                     group.create_task(self._ready(each, say))
         self._begun.set()
 
+    async def until_ready(self, name: str, say: Callable[[str], None]) -> None:
+        """Wait for one that has started, whoever else would. Raises ContainerFailed."""
+        await self._ready(self._named(name), say)
+
+    async def exit_code(self, name: str, command: tuple[str, ...]) -> int | None:
+        """Of a command that was run in one; None when it could not be run to its end."""
+        return await self._run(self._named(name), command)
+
+    def container_id(self, name: str) -> str:
+        return self._named(name).container.id
+
+    async def give_up(self, name: str) -> None:
+        """Remove one that the run does without; one that never started is fine. Its end is not told."""
+        for each in [each for each in self._all if each.spec.name == name]:
+            each.given_up = True
+            self._all.remove(each)
+            await each.container.remove()
+            await each.attachment.close()
+
     async def disconnect(self) -> None:
         """Take all of them off the run's network. Raises the first RuntimeFailure after all were tried."""
         problem: RuntimeFailure | None = None
@@ -186,21 +206,27 @@ class Sidecars:
             pause = min(_LONGEST_PAUSE, pause * 1.5)
         raise await self._failed(each)
 
-    async def _answers(self, each: Sidecar) -> bool:
-        """Ask once. A question that fails is a no: whether it has ended is seen elsewhere."""
+    def _named(self, name: str) -> Sidecar:
+        return next(each for each in self._all if each.spec.name == name)
+
+    async def _run(self, each: Sidecar, command: tuple[str, ...]) -> int | None:
         mark = f"MOAT_EXEC_ID={secrets.token_hex(16)}"
-        asked = ExecSpec(command=each.spec.ready, mark=mark, stdin=False)
+        asked = ExecSpec(command=command, mark=mark, stdin=False)
         try:
             async with asyncio.timeout(_ASK):
                 running = await each.container.exec(asked)
                 try:
                     async for _ in running:
                         pass
-                    code = await running.wait()
+                    return await running.wait()
                 finally:
                     await running.close()
         except (RuntimeFailure, TimeoutError):
-            return False
+            return None
+
+    async def _answers(self, each: Sidecar) -> bool:
+        """Ask once. A question that fails is a no: whether it has ended is seen elsewhere."""
+        code = await self._run(each, each.spec.ready)
         each.not_there = each.not_there + 1 if code in _NOT_THERE else 0
         if each.not_there == _MISSES:
             image = each.spec.container.image
@@ -235,6 +261,8 @@ class Sidecars:
             return  # the engine is gone, and the agent with it: that is told
         each.ended.set()
         await self._begun.wait()
+        if each.given_up:
+            return
         failure = await self._failed(each)
         what = f"{each.spec.name} {each.end}"
         await self._recorder.note(container(ACTION, reason=what))

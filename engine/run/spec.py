@@ -42,6 +42,7 @@ from engine.proxy.destination import Destination
 from engine.proxy.dial import ConnectTo, parse_connect_to
 from engine.proxy.private import parse_private
 from engine.proxy.upstream_proxy import UpstreamProxy, find_upstream_proxy
+from engine.run.docker_access import settle_access
 from engine.run.names import check_run_name, new_run_id, new_run_name
 from engine.run.request import RunRequest
 from engine.run.services import Service, services_of
@@ -93,6 +94,9 @@ class RunSpec(msgspec.Struct, frozen=True):
     decoys: bool
     workspace_record: bool
     services: tuple[Service, ...]
+    docker: str  # "host", "dind" or "": engine/run/docker_access.py
+    dind_image: str
+    buildkit_image: str  # "" for none
 
     @property
     def isolated(self) -> bool:
@@ -125,6 +129,7 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
     runtime = choose_runtime(request.runtime, os.environ.get("MOAT_RUNTIME", ""), config.runtime)
     able = ABILITIES[runtime]
     _refuse_beyond(able, runtime, request, config)
+    docker = settle_access(request.docker, config, runtime, policy)
     if is_isolated(policy) and config.container.dns:
         raise UsageError(
             f"container.dns cannot be used with the {policy} policy: no name is resolved in the container",
@@ -178,6 +183,9 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         decoys=request.decoys if request.decoys is not None else host.decoys or config.decoys,
         workspace_record=host.workspace_record,
         services=services_of(config),
+        docker=docker,
+        dind_image=host.docker.dind_image,
+        buildkit_image=host.docker.buildkit_image,
         private=_private(request.allow_private, own.allow_private),
     )
 
@@ -260,7 +268,10 @@ def _without(config: AgentConfig, request: RunRequest) -> AgentConfig:
         )
     left_out = {*request.without_grants}
     kept = tuple(text for text in config.grants if left_out.isdisjoint({text, parse_grant(text).provider}))
-    return msgspec.structs.replace(config, grants=kept)
+    wanted = config.dependencies
+    if request.docker:  # their own word, whatever the file's is
+        wanted = tuple(each for each in wanted if each.kind != "docker")
+    return msgspec.structs.replace(config, grants=kept, dependencies=wanted)
 
 
 def _grants(asked: tuple[str, ...], given: tuple[str, ...]) -> tuple[str, ...]:

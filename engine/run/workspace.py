@@ -41,11 +41,13 @@ class WorkspaceInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     services: tuple[str, ...] = ()  # e.g. "postgres@17"
     memory_mb: int | None = None
     cpus: float | None = None
+    docker: str = ""  # "host" or "dind"
 
 
 def describe_workspace(home: Home, path: str) -> WorkspaceInfo:
     """Never raises for what is in the directory: that is told in `problem`. Blocking."""
     from engine.config import check_workspace, load_agent_config
+    from engine.run.docker_access import access_of
 
     folder = Path(os.path.abspath(os.path.expanduser(path.strip() or ".")))
     try:
@@ -79,4 +81,5 @@ def describe_workspace(home: Home, path: str) -> WorkspaceInfo:
         services=tuple(str(wanted) for wanted in config.dependencies if wanted.kind == "service"),
         memory_mb=config.container.memory,
         cpus=config.container.cpus,
+        docker=access_of(config),
     )

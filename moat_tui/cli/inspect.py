@@ -81,13 +81,18 @@ def _facts(run: engine.RunInfo) -> dict[str, str]:
         "ID": run.id,
         "STATE": f"{run.state}, frozen" if run.frozen and not run.state.ended else str(run.state),
         "EXIT": "-" if run.exit_code is None else str(run.exit_code),
-        "RUNTIME": f"{run.runtime}/{run.sandbox}" if run.sandbox else run.runtime,
+        "RUNTIME": _runtime(run),
         "AGE": output.age(run.created_at),
         "GRANTS": ",".join(run.grants) or "-",
         "PORTS": _ports(run) or "-",
         "COMMAND": output.cut(" ".join(run.command), _COMMAND_WIDTH) or "-",
         "PROBLEM": _problem(run) or "-",
     }
+
+
+def _runtime(run: engine.RunInfo) -> str:
+    kept = f"{run.runtime}/{run.sandbox}" if run.sandbox else run.runtime
+    return f"{kept}, docker:{run.docker}" if run.docker else kept
 
 
 @click.command(short_help="Print what a run's agent wrote.")

@@ -87,6 +87,11 @@ class _RunCommand(click.Command):
     default=None,
     help="Plant fake keys; one of them seen leaving freezes the run's network.",
 )
+@click.option(
+    "--docker",
+    type=click.Choice(["host", "dind", "none"]),
+    help="This machine's engine (the agent is root then), a daemon of its own, or none whoever asks.",
+)
 @options.profile
 @click.option("--rebuild", is_flag=True, help="Make anew what agent.yaml adds to the image.")
 @click.option("--keep", is_flag=True, help="Keep the container when the run ends.")
@@ -109,6 +114,7 @@ def run(
     interactive: bool,
     detach: bool,
     policy: str | None,
+    docker: str | None,
     upstream_ca: str,
     rootfs: str,
     as_json: bool,
@@ -144,6 +150,7 @@ def run(
         # A detached agent gets its terminal now, and whoever attaches brings the other end.
         tty=detach or (output.is_terminal(0) and output.is_terminal(1)),
         policy=policy or "",
+        docker=docker or "",
         upstream_ca=os.path.abspath(upstream_ca) if upstream_ca else "",
         rootfs=os.path.abspath(rootfs) if rootfs else "",
         person=person_there(),

@@ -95,8 +95,9 @@ def about(run: RunInfo, home: str) -> list[Piece]:
         parts.append(f"profile {visible(run.profile)}")
     if run.keep:
         parts.append("container kept")
+    given = [(f"! docker:{visible(run.docker)}  ·  ", "bad")] if run.docker else []
     lost = [(f"✗ {visible('; '.join(run.lost))}  ·  ", "bad")] if run.lost else []
-    return [*lost, ("  ·  ".join(part for part in parts if part), "dim")]
+    return [*given, *lost, ("  ·  ".join(part for part in parts if part), "dim")]
 
 
 def freeze_alarm(runs: Iterable[RunInfo]) -> str:

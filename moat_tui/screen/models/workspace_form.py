@@ -24,6 +24,8 @@ def said_by(info: WorkspaceInfo) -> tuple[str, bool]:
     if not info.file:
         return "no agent.yaml in it", False
     parts = []
+    if info.docker:  # first: what else it asks for is little beside it
+        parts.append(f"! docker:{info.docker}")
     if info.command:
         parts.append(shlex.join(info.command))
     if info.grants:

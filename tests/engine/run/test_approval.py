@@ -185,3 +185,27 @@ def test_a_damaged_record_approves_nothing(tmp_path):
 def test_naming_hosts_after_an_open_network_asks_nobody(tmp_path):
     before = asks_of(tmp_path, config(policy="permissive"))
     assert widened(before, asks_of(tmp_path, config(policy="strict", allow=("pypi.org",)))) == ()
+
+
+def wanting(access):
+    return AgentConfig(dependencies=(parse_dependency(f"docker:{access}"),))
+
+
+@pytest.mark.parametrize("access", ["host", "dind"])
+def test_docker_is_never_given_unasked_not_even_by_a_headless_first_run(tmp_path, access):
+    home = Home(tmp_path / "home")
+    for person in (False, True):
+        with pytest.raises(ApprovalNeeded, match=f"docker:{access}: .* ROOT ON THIS MACHINE") as raised:
+            approve(home, WORKSPACE, wanting(access), person=person)
+    assert approve(home, WORKSPACE, wanting(access), accepted=raised.value.asks) == ()
+    approve(home, WORKSPACE, wanting(access))
+    approve(home, WORKSPACE, AgentConfig())
+    with pytest.raises(ApprovalNeeded, match=f"docker:{access}"):
+        approve(home, WORKSPACE, wanting(access))
+
+
+def test_one_way_to_docker_is_not_the_other(tmp_path):
+    home = Home(tmp_path / "home")
+    approve(home, WORKSPACE, wanting("dind"), anything=True)
+    with pytest.raises(ApprovalNeeded, match="docker:host"):
+        approve(home, WORKSPACE, wanting("host"))

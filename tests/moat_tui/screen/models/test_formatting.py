@@ -149,6 +149,12 @@ def test_where_a_live_runs_ports_are_stands_under_it():
     assert "49152" not in text
 
 
+def test_a_run_that_was_given_docker_says_so_first():
+    run = RunInfo("run_1", "n", "", RunState.RUNNING, docker="host")
+    assert run_rows.about(run, "/root")[0] == ("! docker:host  ·  ", "bad")
+    assert "docker:" not in "".join(text for text, _ in run_rows.about(RunInfo("run_1", "n", ""), "/root"))
+
+
 @pytest.mark.parametrize("total", [40, 60, 72, 76, 77, 99, 100, 118, 190])
 def test_run_columns_fill_the_width(total):
     widths = run_rows.widths(total)

@@ -34,6 +34,11 @@ def test_all_that_agent_yaml_says_is_in_one_line():
         assert part in text
 
 
+def test_a_wish_for_docker_comes_first():
+    text, bad = said_by(WorkspaceInfo("/w", file="agent.yaml", docker="host", command=("x",)))
+    assert (text, bad) == ("agent.yaml: ! docker:host  ·  x", False)
+
+
 def test_a_problem_and_an_absent_file():
     assert said_by(WorkspaceInfo("/w", problem=("agent.yaml:2: no\x1b[2J", "Mend it."))) == (
         "✗ agent.yaml:2: no␛[2J Mend it.",
