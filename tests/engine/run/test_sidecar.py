@@ -36,6 +36,7 @@ class Made:
 
     id = "c9"
     left_out = ()
+    removed = False
 
     def __init__(self, answers=(0,), address="10.0.0.2"):
         self.answers = list(answers)
@@ -76,6 +77,9 @@ class Made:
         if isinstance(answer, Exception):
             raise answer
         return Answer(answer)
+
+    async def remove(self):
+        self.removed = True
 
     async def disconnect(self):
         if isinstance(self.on_network, Exception):
@@ -311,3 +315,29 @@ async def test_all_leave_the_network_also_where_one_cannot(beside):
     with pytest.raises(RuntimeUnavailable):
         await beside.sidecars.disconnect()
     assert [each.on_network for each in (made[0], made[2])] == [False, False]
+
+
+async def test_one_can_be_waited_for_and_asked_by_whoever_started_it(beside):
+    made = Made(answers=(1, 0, 7))
+    await beside.start(made, wait=False)
+    async with asyncio.timeout(PATIENCE):
+        await beside.sidecars.until_ready("postgres", beside.said.append)
+        assert await beside.sidecars.exit_code("postgres", ("probe",)) == 7
+    assert made.asked == [("is_ready",), ("is_ready",), ("probe",)]
+    made.answers = [RuntimeUnavailable("gone")]
+    assert await beside.sidecars.exit_code("postgres", ("probe",)) is None
+    assert beside.sidecars.container_id("postgres") == "c9"
+
+
+async def test_one_that_is_given_up_leaves_no_trace_and_its_end_is_not_told(beside):
+    made = Made()
+    await beside.start(made)
+    await beside.sidecars.give_up("postgres")
+    await beside.sidecars.give_up("never started")
+    assert made.removed
+    assert not made.output.open
+    assert beside.sidecars.hosts == {}
+    await beside.ready()
+    made.end(137)
+    await asyncio.wait(beside.sidecars._tasks, timeout=PATIENCE)
+    assert beside.notices == []
