@@ -45,11 +45,6 @@ class Value:
         """The same complaint as about a command-line option, told about this line instead."""
         return self.refused(error.what, remedy=error.remedy)
 
-    def not_yet(self, what: str) -> ConfigError:
-        return self.refused(
-            f"{what} is not supported yet by this version of Moat", remedy=f"Remove {self.key} for now."
-        )
-
     @property
     def empty(self) -> bool:
         """Nothing was written behind the key, or an empty list or mapping."""

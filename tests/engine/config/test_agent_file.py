@@ -235,18 +235,6 @@ def test_errors_name_line_key_expected_and_found(
 
 
 @pytest.mark.parametrize(
-    ("text", "key"),
-    [
-        ("dependencies: [docker:dind]", "dependencies[0]"),
-    ],
-)
-def test_what_comes_later_is_refused_and_never_ignored(workspace: Path, text: str, key: str) -> None:
-    error = refused(workspace, text)
-    assert "not supported yet" in str(error)
-    assert (error.key, error.line) == (key, 1)
-
-
-@pytest.mark.parametrize(
     "name", ["HTTP_PROXY", "https_proxy", "No_Proxy", "NODE_USE_ENV_PROXY", "MOAT_RUN_ID"]
 )
 def test_proxy_variables_are_refused_with_their_name(workspace: Path, name: str) -> None:
