@@ -21,11 +21,11 @@ from engine.config import WORKSPACE
 from engine.errors import HomeError, MoatError
 from engine.home import Home
 from engine.run.spec import RunSpec
-from engine.workspace import WorkspaceRecord, compare, take_snapshot
+from engine.workspace import WorkspaceRecord, compare, take_first_look
 
 if TYPE_CHECKING:
     from engine.proxy.mask import Masker
-    from engine.workspace import Snapshot
+    from engine.workspace import FirstLook
 
     class WorkspaceRecorder(Protocol):
         """Whoever keeps the run's audit log."""
@@ -51,8 +51,8 @@ class WorkspaceWatch:
         self._run_id = spec.id
         self._root = next(mount.source for mount in spec.mounts if mount.target == WORKSPACE)
         self._notice = notice
-        self._snapshot: Snapshot | None = None
-        self._taking: asyncio.Future[Snapshot] | None = None
+        self._first: FirstLook | None = None
+        self._taking: asyncio.Future[FirstLook] | None = None
         self._late = False
         self._needed = False
         self._problem = ""
@@ -60,7 +60,7 @@ class WorkspaceWatch:
     def begin(self) -> None:
         """Look at the workspace, in a thread; beside the engine's work this costs the start nothing."""
         loop = asyncio.get_running_loop()
-        self._taking = loop.run_in_executor(None, take_snapshot, self._root, self._home.run(self._run_id))
+        self._taking = loop.run_in_executor(None, take_first_look, self._root, self._home.run(self._run_id))
         self._taking.add_done_callback(self._taken)
 
     async def ready(self) -> None:
@@ -78,11 +78,11 @@ class WorkspaceWatch:
         """Look again, and write the record; the agent is gone."""
         if self._taking is None or not self._needed:
             return
-        snapshot, self._snapshot = self._snapshot, None
+        first, self._first = self._first, None
         reason = f"not recorded: {self._problem}"
-        if snapshot is not None:
+        if first is not None:
             comparing = asyncio.get_running_loop().run_in_executor(
-                None, _compare, snapshot, recorder.masker.mask
+                None, _compare, first, recorder.masker.mask
             )
             done, _ = await asyncio.wait({comparing}, timeout=_SECOND_LOOK)
             try:
@@ -100,10 +100,10 @@ class WorkspaceWatch:
 
     def close(self) -> None:
         self._late = True
-        if self._snapshot is not None:
-            self._snapshot.close()
+        if self._first is not None:
+            self._first.close()
 
-    def _taken(self, taking: asyncio.Future[Snapshot]) -> None:
+    def _taken(self, taking: asyncio.Future[FirstLook]) -> None:
         if taking.cancelled():
             return
         error = taking.exception()
@@ -112,7 +112,7 @@ class WorkspaceWatch:
         elif self._late:  # the agent may have begun meanwhile
             taking.result().close()
         else:
-            self._snapshot = taking.result()
+            self._first = taking.result()
 
     def _write(self, record: WorkspaceRecord) -> str:
         data = msgspec.json.encode(record) + b"\n"
@@ -160,11 +160,11 @@ def bound_hash(reason: str) -> str:
     return found[1] if found else ""
 
 
-def _compare(snapshot: Snapshot, mask: Callable[[str], str]) -> WorkspaceRecord:
+def _compare(first: FirstLook, mask: Callable[[str], str]) -> WorkspaceRecord:
     try:
-        return compare(snapshot, mask)
+        return compare(first, mask)
     finally:
-        snapshot.close()
+        first.close()
 
 
 def _why(error: BaseException) -> str:

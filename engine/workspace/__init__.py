@@ -2,7 +2,7 @@
 
     names        which files are secret, which run by themselves, which come last
     folders      going down a tree that is an agent's, by descriptors
-    listing      what is there, bounded          snapshot   the first look       comparison  the second one
+    listing      what is there, bounded          first_look the first one       comparison  the second one
     contents     the texts in between            differ     unified diffs        record   workspace.json
     usage        how much a tree takes           removal    taking one away
 
@@ -19,6 +19,8 @@ from engine.lazy import exports
 
 if TYPE_CHECKING:
     from engine.workspace.comparison import compare as compare
+    from engine.workspace.first_look import FirstLook as FirstLook
+    from engine.workspace.first_look import take_first_look as take_first_look
     from engine.workspace.folders import open_root as open_root
     from engine.workspace.record import FileState as FileState
     from engine.workspace.record import LeftOut as LeftOut
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from engine.workspace.record import WorkspaceChange as WorkspaceChange
     from engine.workspace.record import WorkspaceRecord as WorkspaceRecord
     from engine.workspace.removal import empty_folder as empty_folder
-    from engine.workspace.snapshot import Snapshot as Snapshot
-    from engine.workspace.snapshot import take_snapshot as take_snapshot
     from engine.workspace.usage import Usage as Usage
     from engine.workspace.usage import disk_usage as disk_usage
 
@@ -37,7 +37,7 @@ _HOMES = {
     ".removal": ("empty_folder",),
     ".usage": ("Usage", "disk_usage"),
     ".record": ("FileState", "LeftOut", "Look", "WorkspaceChange", "WorkspaceRecord"),
-    ".snapshot": ("Snapshot", "take_snapshot"),
+    ".first_look": ("FirstLook", "take_first_look"),
 }
 __all__ = sorted(name for names in _HOMES.values() for name in names)
 __getattr__ = exports(__name__, _HOMES)

@@ -1,4 +1,4 @@
-"""The second look: what is different in a workspace since its snapshot, and how."""
+"""The second look: what is different in a workspace since the first look, and how."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from collections.abc import Callable
 import msgspec
 
 from engine.workspace.differ import unified
+from engine.workspace.first_look import MOST_TEXT, FirstLook, as_text, look_of
 from engine.workspace.folders import Folders, open_file, read_file
 from engine.workspace.listing import FILE, FOLDER, LINK, Item, Listing, list_tree, parent, readable
 from engine.workspace.names import is_last, is_secret, runs_later
 from engine.workspace.record import ADDED, CHANGED, DELETED, FileState, Look, WorkspaceChange, WorkspaceRecord
-from engine.workspace.snapshot import MOST_TEXT, Snapshot, as_text, look_of
 
 BUDGET = 5.0  # seconds
 MOST_CHANGES = 5_000  # listed; the rest is counted
@@ -48,7 +48,7 @@ class _Found(msgspec.Struct):
 
 
 class _Comparison:
-    def __init__(self, taken: Snapshot, now: Listing, mask: Callable[[str], str], deadline: float) -> None:
+    def __init__(self, taken: FirstLook, now: Listing, mask: Callable[[str], str], deadline: float) -> None:
         self.taken = taken
         self.now = now
         self.mask = mask
@@ -160,7 +160,7 @@ class _Comparison:
         return diff, ""
 
 
-def compare(taken: Snapshot, mask: Callable[[str], str], budget: float = BUDGET) -> WorkspaceRecord:
+def compare(taken: FirstLook, mask: Callable[[str], str], budget: float = BUDGET) -> WorkspaceRecord:
     """Look again, for about `budget` seconds. Blocking; the agent must be gone.
 
     mask: blots out what the run hides.

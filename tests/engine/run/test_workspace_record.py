@@ -70,7 +70,7 @@ async def test_a_workspace_that_cannot_be_looked_at_stops_no_run(one_run, monkey
     def fail(root, folder):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(workspace_record, "take_snapshot", fail)
+    monkeypatch.setattr(workspace_record, "take_first_look", fail)
     run = one_run()
     await running(run)
     run.engine.end()

@@ -6,14 +6,14 @@ import os
 
 import pytest
 
-from engine.workspace import compare, take_snapshot
+from engine.workspace import compare, take_first_look
 
 
 class Workspace:
     def __init__(self, root, folder):
         self.root = root
         self.folder = folder
-        self.snapshot = None
+        self.first = None
 
     def write(self, name, data=""):
         path = self.root / name
@@ -22,11 +22,11 @@ class Workspace:
         return path
 
     def look(self, **options):
-        self.snapshot = take_snapshot(self.root, self.folder, **options)
-        return self.snapshot
+        self.first = take_first_look(self.root, self.folder, **options)
+        return self.first
 
     def record(self, mask=str, **options):
-        return compare(self.snapshot, mask, **options)
+        return compare(self.first, mask, **options)
 
     def changes(self, **options):
         """{path: change}"""
@@ -42,7 +42,7 @@ def workspace(tmp_path):
     made = Workspace(tmp_path / "ws", tmp_path / "run")
     before = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
     yield made
-    if made.snapshot is not None:
-        made.snapshot.close()
+    if made.first is not None:
+        made.first.close()
     if before is not None:
         assert len(os.listdir("/proc/self/fd")) == len(before), "a descriptor was left open"

@@ -80,7 +80,7 @@ def test_a_secret_by_name_is_told_apart_and_never_copied(workspace):
     workspace.write(".env", f"TOKEN={NEEDLE}\n")
     workspace.write("same.pem", NEEDLE)
     workspace.look()
-    assert NEEDLE.encode() not in workspace.snapshot.contents.read(0, 1 << 20)
+    assert NEEDLE.encode() not in workspace.first.contents.read(0, 1 << 20)
     workspace.write(".env", f"TOKEN={NEEDLE}2\n")
     workspace.write("same.pem", NEEDLE)
     workspace.write("id_rsa", NEEDLE)
@@ -180,7 +180,7 @@ def test_only_so_many_changes_are_listed_and_the_rest_is_counted(workspace, monk
     for number in range(8):
         workspace.write(f"f{number}.txt", "a line\n")
 
-    record = compare(workspace.snapshot, str)
+    record = compare(workspace.first, str)
 
     assert (record.added, len(record.changes), record.more) == (8, 3, 5)
     assert [change.no_diff for change in record.changes] == ["", comparison.TOO_MUCH, comparison.TOO_MUCH]

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from engine.workspace import listing, snapshot
+from engine.workspace import first_look, listing
 from engine.workspace.folders import DEEPEST, Folders, open_root, read_file
 from engine.workspace.listing import DEEP, LATE, MANY
 from engine.workspace.record import ADDED, CHANGED, DELETED
@@ -180,7 +180,7 @@ def test_out_of_time_is_said(workspace):
 
 
 def test_only_so_much_text_is_kept(workspace, monkeypatch):
-    monkeypatch.setattr(snapshot, "MOST_KEPT", 10)
+    monkeypatch.setattr(first_look, "MOST_KEPT", 10)
     workspace.write("a.txt", "12345678")
     workspace.write("b.txt", "12345678")
     workspace.look()
@@ -188,5 +188,5 @@ def test_only_so_much_text_is_kept(workspace, monkeypatch):
 
     record = workspace.record()
 
-    assert [(left.why, left.paths) for left in record.before.left_out] == [(snapshot.FULL, ("b.txt",))]
+    assert [(left.why, left.paths) for left in record.before.left_out] == [(first_look.FULL, ("b.txt",))]
     assert [(change.path, change.diff) for change in record.changes] == [("b.txt", "")]

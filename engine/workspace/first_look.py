@@ -34,7 +34,7 @@ class Known(msgspec.Struct, frozen=True):
     size: int = 0
 
 
-class Snapshot:
+class FirstLook:
     """Of one run; `close` it. fd: of the workspace itself, whatever becomes of its name."""
 
     def __init__(self, root: Path, folder: Path) -> None:
@@ -69,12 +69,12 @@ class Snapshot:
         return self.contents.read(found.at, found.size).decode()
 
 
-def take_snapshot(root: Path, folder: Path, budget: float = BUDGET) -> Snapshot:
+def take_first_look(root: Path, folder: Path, budget: float = BUDGET) -> FirstLook:
     """Look at everything below `root`, for at most `budget` seconds. Blocking.
 
     Raises OSError when `root` cannot be opened, or nothing can be kept in `folder`.
     """
-    taken = Snapshot(root, folder)
+    taken = FirstLook(root, folder)
     try:
         deadline = time.monotonic() + budget
         taken.listing = list_tree(taken.fd, deadline)
@@ -109,7 +109,7 @@ def as_text(data: bytes) -> str | None:
         return None
 
 
-def _read_texts(taken: Snapshot, deadline: float) -> None:
+def _read_texts(taken: FirstLook, deadline: float) -> None:
     left = MOST_READ
     with Folders(taken.fd) as folders:
         for path, item in _worth_reading(taken.listing):
