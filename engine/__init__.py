@@ -113,6 +113,11 @@ if TYPE_CHECKING:
     from engine.run.open_file import read_open as read_open
     from engine.run.rename import rename_run as rename_run
     from engine.run.request import RunRequest as RunRequest
+    from engine.run.snapshots import Restoration as Restoration
+    from engine.run.snapshots import list_snapshots as list_snapshots
+    from engine.run.snapshots import make_snapshot as make_snapshot
+    from engine.run.snapshots import remove_snapshot as remove_snapshot
+    from engine.run.snapshots import restore_snapshot as restore_snapshot
     from engine.run.tail import LogTail as LogTail
     from engine.run.tail import RequestTail as RequestTail
     from engine.run.terminal import AgentIO as AgentIO
@@ -123,6 +128,8 @@ if TYPE_CHECKING:
     from engine.run.workspace import describe_workspace as describe_workspace
     from engine.ssh_agent import SshKey as SshKey
     from engine.ssh_agent import SshOffer as SshOffer
+    from engine.workspace.record import LeftOut as LeftOut
+    from engine.workspace.snapshots.info import SnapshotInfo as SnapshotInfo
 
 _HOMES = {
     "engine.anchors.evidence": ("parse_pins",),
@@ -171,12 +178,17 @@ _HOMES = {
     "engine.run.open_file": ("OpenView", "read_open"),
     "engine.run.rename": ("rename_run",),
     "engine.run.request": ("RunRequest",),
+    "engine.run.snapshots": (
+        "Restoration", "list_snapshots", "make_snapshot", "remove_snapshot", "restore_snapshot",
+    ),
     "engine.run.tail": ("LogTail", "RequestTail"),
     "engine.run.terminal": ("AgentIO",),
     "engine.run.uses": ("run_uses",),
     "engine.run.volumes": ("list_volumes", "remove_volume"),
     "engine.run.workspace": ("WorkspaceInfo", "describe_workspace"),
     "engine.ssh_agent": ("SshKey", "SshOffer"),
+    "engine.workspace.record": ("LeftOut",),
+    "engine.workspace.snapshots.info": ("SnapshotInfo",),
 }  # fmt: skip
 __all__ = sorted(name for names in _HOMES.values() for name in names)
 __getattr__ = exports(__name__, _HOMES)

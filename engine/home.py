@@ -76,6 +76,14 @@ class Home:
         return self.root / "providers"
 
     @property
+    def snapshots(self) -> Path:
+        return self.root / "snapshots"
+
+    @property
+    def worktrees(self) -> Path:
+        return self.root / "worktrees"
+
+    @property
     def config_file(self) -> Path:
         return self.root / "config.yaml"
 

@@ -4,6 +4,7 @@ theme        the screen's theme: moat-dark, moat-light, ansi-dark …
 read_only    true: the screen shows everything and changes nothing
 decoys       true: plant bait in every run
 workspace_record   false: do not record what an agent does to its workspace
+snapshot_at_start  false: keep no snapshot of the workspace when a run starts
 keymap       mapping of an action's id to its keys, e.g. `run.stop: ctrl+x` or `run.kill: X,f9`
 network      what runs may reach here and how; see host_network.py
 docker       the images of docker:dind; see host_docker.py
@@ -26,7 +27,17 @@ from engine.home import Home
 if TYPE_CHECKING:
     from engine.config.rules import HostRules
 
-_KEYS = ("theme", "read_only", "decoys", "workspace_record", "keymap", "network", "docker", "audit")
+_KEYS = (
+    "theme",
+    "read_only",
+    "decoys",
+    "workspace_record",
+    "snapshot_at_start",
+    "keymap",
+    "network",
+    "docker",
+    "audit",
+)
 _THEME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ID = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9-]+)+")
 # Names such as ctrl+x, f5, space; a sign such as ? stands for itself; a comma is written `comma`.
@@ -99,6 +110,7 @@ class HostConfig(msgspec.Struct, frozen=True):
     audit: HostAudit = HostAudit()
     workspace_record: bool = True
     docker: HostDocker = HostDocker()
+    snapshot_at_start: bool = True
 
 
 def load_host_config(home: Home) -> HostConfig:
@@ -136,6 +148,7 @@ def load_host_config(home: Home) -> HostConfig:
         audit=read_host_audit(keys["audit"]) if "audit" in keys else HostAudit(),
         workspace_record=keys["workspace_record"].flag() if "workspace_record" in keys else True,
         docker=read_host_docker(keys["docker"]) if "docker" in keys else HostDocker(),
+        snapshot_at_start=keys["snapshot_at_start"].flag() if "snapshot_at_start" in keys else True,
     )
 
 

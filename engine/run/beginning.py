@@ -80,6 +80,8 @@ def given(spec: RunSpec) -> str:
         parts.append("services " + ", ".join(f"{each.name} ({each.image})" for each in spec.services))
     if not spec.workspace_record:
         parts.append("no record of the workspace")
+    if not spec.snapshot_at_start:
+        parts.append("no snapshot at the start")
     if spec.private:
         parts.append("private " + ", ".join(map(str, spec.private)))
     return "; ".join(parts)

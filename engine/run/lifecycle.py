@@ -142,6 +142,9 @@ async def destroy_run(home: Home, run_id: str) -> None:
     if run.keep or not run.state.ended:
         async with _opened(run.runtime) as engine:
             await engine.remove_run(run_id)
+    from engine.run.snapshots import remove_snapshots
+
+    await asyncio.to_thread(remove_snapshots, home, run_id)
     keys = KeySource(home)
     recorded = True
     try:
@@ -179,6 +182,7 @@ async def clean(home: Home) -> list[str]:
     """
     from engine.run.images_left import needed_layers, remove_images
     from engine.run.library import list_runs
+    from engine.run.snapshots import remove_orphans
     from engine.runtimes import ABILITIES, choose_runtime, home_label
 
     done = [f"closed run {run.name} ({run.id}), which was interrupted" for run in await reap(home)]
@@ -200,7 +204,7 @@ async def clean(home: Home) -> list[str]:
             # One that no run here ever used is no reason to fail, unless it is the one that a run would use.
             if runtime in used or (not used and runtime == choose_runtime("", "", "")):
                 raise
-    return done
+    return done + await asyncio.to_thread(remove_orphans, home)
 
 
 def _opened(runtime: str) -> Runtime:

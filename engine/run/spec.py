@@ -97,6 +97,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     docker: str  # "host", "dind" or "": engine/run/docker_access.py
     dind_image: str
     buildkit_image: str  # "" for none
+    snapshot_at_start: bool
 
     @property
     def isolated(self) -> bool:
@@ -186,6 +187,7 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
         docker=docker,
         dind_image=host.docker.dind_image,
         buildkit_image=host.docker.buildkit_image,
+        snapshot_at_start=host.snapshot_at_start,
         private=_private(request.allow_private, own.allow_private),
     )
 

@@ -42,7 +42,7 @@ from engine.run.sessions import Sessions
 from engine.run.sidecar import Sidecars
 from engine.run.spec import RunSpec
 from engine.run.terminal import AgentIO
-from engine.run.workspace_record import watched_workspace
+from engine.run.workspace_life import workspace_life
 from engine.runtimes import Runtime
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Supervisor:
             engine = await self._unless_stopped(made.enter_async_context(connect()))
             if engine is None:
                 return await self._stopped_early(records)
-            workspace = watched_workspace(self._home, self._spec, records, self._notice)
+            workspace = workspace_life(self._home, self._spec, self.info, records, self._notice)
             watch = await made.enter_async_context(workspace)
             made.push_async_callback(self._remove, engine)
             sidecars = await made.enter_async_context(

@@ -7,10 +7,9 @@ the log can trust the record.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -119,23 +118,6 @@ class WorkspaceWatch:
         self._home.write(self._home.run(self._run_id) / WORKSPACE_JSON, data)
         counts = f"{record.added} added, {record.changed} changed, {record.deleted} deleted"
         return f"{counts}; {WORKSPACE_JSON} sha256 {hashlib.sha256(data).hexdigest()}"
-
-
-@contextlib.asynccontextmanager
-async def watched_workspace(
-    home: Home, spec: RunSpec, recorder: WorkspaceRecorder, notice: Callable[[str], None]
-) -> AsyncIterator[WorkspaceWatch]:
-    """Around a container's life, from before it is made until it is gone."""
-    watch = WorkspaceWatch(home, spec, notice)
-    if spec.workspace_record:
-        watch.begin()
-    try:
-        yield watch
-    finally:
-        try:
-            await watch.end(recorder)
-        finally:
-            watch.close()
 
 
 def read_workspace_record(home: Home, run_id: str) -> tuple[WorkspaceRecord, str] | None:

@@ -41,6 +41,18 @@ class Item(msgspec.Struct, frozen=True):
     target: str = ""
 
 
+class Bounds(msgspec.Struct, frozen=True):
+    """names: new ones in one listing; in_folder: of them in one folder; read: names read from one folder.
+
+    histories: whether what git keeps is gone into.
+    """
+
+    names: int
+    in_folder: int
+    read: int
+    histories: bool = False
+
+
 class Omissions:
     """What is left out of a look, and why: counted, with a few examples."""
 
@@ -86,7 +98,9 @@ class Listing:
         return bool(path)
 
 
-def list_tree(root: int, deadline: float, known: Mapping[str, Item] | None = None) -> Listing:
+def list_tree(
+    root: int, deadline: float, known: Mapping[str, Item] | None = None, bounds: Bounds | None = None
+) -> Listing:
     """What lies below `root`, a descriptor. deadline: of time.monotonic().
 
     known: what an earlier listing found. It is looked for whatever has come beside it, so that nobody can
@@ -98,7 +112,8 @@ def list_tree(root: int, deadline: float, known: Mapping[str, Item] | None = Non
         folder, _, name = path.rpartition("/")
         there.setdefault(folder, []).append(name)
     queues: tuple[deque[str], ...] = (deque(), deque([""]), deque(), deque())
-    left = MOST
+    bounds = bounds or Bounds(MOST, MOST_IN_FOLDER, _MOST_READ)
+    left = bounds.names
     with Folders(root) as folders:
         while any(queues):
             queue = next(queue for queue in queues if queue)
@@ -108,7 +123,7 @@ def list_tree(root: int, deadline: float, known: Mapping[str, Item] | None = Non
                 continue
             try:
                 fd = folders.open(path)
-                names, whole = _names(fd, there.get(path, ()), min(left, MOST_IN_FOLDER))
+                names, whole = _names(fd, there.get(path, ()), min(left, bounds.in_folder), bounds.read)
             except OSError:
                 found.omissions.add(DEEP if path.count("/") >= DEEPEST else UNREADABLE, path)
                 continue
@@ -126,7 +141,7 @@ def list_tree(root: int, deadline: float, known: Mapping[str, Item] | None = Non
                 if known is None or item_path not in known:
                     left -= 1
                 if item.kind == FOLDER:
-                    if is_object_store(item_path):
+                    if not bounds.histories and is_object_store(item_path):
                         found.omissions.add(OBJECTS, item_path)
                     else:
                         queues[_turn(item_path, known)].append(item_path)
@@ -151,11 +166,11 @@ def _turn(path: str, known: Mapping[str, Item] | None) -> int:
     return 1 if known is None or path in known else 2
 
 
-def _names(fd: int, known: list[str] | tuple[str, ...], most: int) -> tuple[list[str], bool]:
+def _names(fd: int, known: list[str] | tuple[str, ...], most: int, read: int) -> tuple[list[str], bool]:
     """The names in a folder, the known ones among them always; whether these are all."""
     with os.scandir(fd) as entries:
-        found = [entry.name for entry in islice(entries, _MOST_READ + 1)]
-    whole = len(found) <= _MOST_READ
+        found = [entry.name for entry in islice(entries, read + 1)]
+    whole = len(found) <= read
     there = set(known)
     new = sorted(name for name in found if name not in there)
     return [*sorted(there), *new[:most]], whole and len(new) <= most
