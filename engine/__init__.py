@@ -126,10 +126,16 @@ if TYPE_CHECKING:
     from engine.run.volumes import remove_volume as remove_volume
     from engine.run.workspace import WorkspaceInfo as WorkspaceInfo
     from engine.run.workspace import describe_workspace as describe_workspace
+    from engine.run.worktree import Cleaned as Cleaned
+    from engine.run.worktree import clean_worktrees as clean_worktrees
+    from engine.run.worktree import fetch_worktrees as fetch_worktrees
+    from engine.run.worktree import list_worktrees as list_worktrees
     from engine.ssh_agent import SshKey as SshKey
     from engine.ssh_agent import SshOffer as SshOffer
     from engine.workspace.record import LeftOut as LeftOut
     from engine.workspace.snapshots.info import SnapshotInfo as SnapshotInfo
+    from engine.worktrees.fetching import Fetched as Fetched
+    from engine.worktrees.state import WorktreeState as WorktreeState
 
 _HOMES = {
     "engine.anchors.evidence": ("parse_pins",),
@@ -186,9 +192,12 @@ _HOMES = {
     "engine.run.uses": ("run_uses",),
     "engine.run.volumes": ("list_volumes", "remove_volume"),
     "engine.run.workspace": ("WorkspaceInfo", "describe_workspace"),
+    "engine.run.worktree": ("Cleaned", "clean_worktrees", "fetch_worktrees", "list_worktrees"),
     "engine.ssh_agent": ("SshKey", "SshOffer"),
     "engine.workspace.record": ("LeftOut",),
     "engine.workspace.snapshots.info": ("SnapshotInfo",),
+    "engine.worktrees.fetching": ("Fetched",),
+    "engine.worktrees.state": ("WorktreeState",),
 }  # fmt: skip
 __all__ = sorted(name for names in _HOMES.values() for name in names)
 __getattr__ = exports(__name__, _HOMES)

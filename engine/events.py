@@ -88,6 +88,8 @@ class RunInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     services: dict[str, str] = {}  # service -> image
     lost: tuple[str, ...] = ()  # what ended beside the agent before its time, e.g. "redis ended with …"
     docker: str = ""  # "host" or "dind": the Docker engine that the agent was given
+    worktree: str = ""  # the branch, where the workspace is a worktree that Moat made
+    repository: str = ""  # of that branch
     frozen: str = ""  # why its network is frozen, which it then stays; empty while it is not
 
     @property

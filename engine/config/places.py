@@ -68,7 +68,8 @@ def build_mount(
     kind = path.stat().st_mode
     if not (stat.S_ISDIR(kind) or stat.S_ISREG(kind)):
         raise UsageError(f"{label}: expected a file or directory, found a socket, pipe or device")
-    _refuse_protected(path, forbidden, label)
+    worktree = any(is_worktree(workspace, place) for place in forbidden or ())
+    _refuse_protected(path, forbidden, label, workspace if worktree else None)
     if inside == WORKSPACE and path != workspace.resolve():
         raise UsageError(
             f"{label}: {inside} in the container is taken by the workspace",
@@ -77,10 +78,11 @@ def build_mount(
     return Mount(path, inside, mode == "ro")
 
 
-def check_workspace(path: Path, home: Path | None = None) -> Path:
+def check_workspace(path: Path, home: Path | None = None, *, worktree: bool = False) -> Path:
     """`path` resolved, when it is a directory that a container may have. Raises UsageError.
 
-    home: the root of Moat's home, which must neither hold the workspace nor lie in it.
+    home: the root of Moat's home, which must neither hold the workspace nor lie in it. worktree: it is the
+    one thing that does.
     """
     label = f"workspace {shown(str(path), _PATH)}"
     resolved = _resolve(str(path), Path.cwd(), label)
@@ -88,8 +90,15 @@ def check_workspace(path: Path, home: Path | None = None) -> Path:
         raise UsageError(f"{label}: expected a directory, found a file")
     if not os.access(resolved, os.R_OK | os.X_OK):
         raise UsageError(f"{label}: expected a directory you may read, found one you may not")
-    _refuse_protected(resolved, None if home is None else (home,), label)
+    allowed = resolved if home is not None and worktree and is_worktree(resolved, home) else None
+    _refuse_protected(resolved, None if home is None else (home,), label, allowed)
     return resolved
+
+
+def is_worktree(path: Path, home: Path) -> bool:
+    """Whether `path` is the files of a worktree that Moat made (engine/worktrees/place.py)."""
+    tree = path.parent.parent.parent == (home / "worktrees").resolve()
+    return tree and path.name == "tree"
 
 
 def check_rootfs(path: Path, home: Path) -> Path:
@@ -144,13 +153,18 @@ def _resolve(source: str, base: Path, label: str) -> Path:
         raise UsageError(f"{label}: it cannot be reached: {reason}") from None
 
 
-def _refuse_protected(path: Path, forbidden: Sequence[Path] | None, label: str) -> None:
+def _refuse_protected(
+    path: Path, forbidden: Sequence[Path] | None, label: str, allowed: Path | None = None
+) -> None:
+    """allowed: what may be seen although it lies in Moat's home."""
     if path == Path("/"):
         raise UsageError(f"{label}: the whole file system cannot be given to an agent")
     if any(path.is_relative_to(place) for place in _KERNEL):
         raise UsageError(f"{label}: the host's {path.parts[1]} cannot be given to an agent")
     for place in (*((Home.default().root,) if forbidden is None else forbidden), *_usual_home()):
         real = place.resolve()
+        if allowed is not None and path.is_relative_to(allowed) and allowed.is_relative_to(real):
+            continue
         if _lies_in(path, real) or _lies_in(real, path):
             raise UsageError(
                 f"{label}: {real} holds Moat's credentials and logs and cannot be given to an agent",

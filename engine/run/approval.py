@@ -51,13 +51,21 @@ class Asks(msgspec.Struct, frozen=True):
     hooks: tuple[str, ...] = ()  # each as it is put to a person, with a hash of its text
 
 
-def asks_of(workspace: Path, config: AgentConfig) -> Asks:
+def asks_of(workspace: Path, config: AgentConfig, repository: Path | None = None) -> Asks:
+    """repository: of which `workspace` is a worktree. All its worktrees have one measure, or an agent could
+    widen its wishes in a new branch.
+    """
+    measured = repository or workspace
     others = [mount for mount in config.mounts if mount.target != WORKSPACE]
+
+    def shown(source: Path) -> Path:
+        return measured / source.relative_to(workspace) if source.is_relative_to(workspace) else source
+
     return Asks(
-        workspace=str(workspace),
+        workspace=str(measured),
         grants=tuple(sorted(config.grants)),
         mounts=tuple(
-            sorted(f"{m.source}:{m.target}:{'ro' if m.read_only else 'rw'}" for m in others),
+            sorted(f"{shown(m.source)}:{m.target}:{'ro' if m.read_only else 'rw'}" for m in others),
         ),
         strict=config.network.policy == STRICT,
         ask=config.network.policy == ASK,
@@ -176,6 +184,7 @@ def approve(
     accepted: tuple[str, ...] = (),
     person: bool = False,
     isolated: bool = False,
+    repository: Path | None = None,
 ) -> tuple[str, ...]:
     """Let the run go on, or raise ApprovalNeeded. What goes on becomes the new measure.
 
@@ -185,8 +194,9 @@ def approve(
 
     Returns the wishes of a first run that nobody was asked about; they are to be said.
     """
-    now = asks_of(workspace, config)
-    before = _last_approved(home, workspace)
+    now = asks_of(workspace, config, repository)
+    measured = repository or workspace
+    before = _last_approved(home, measured)
     unasked: tuple[str, ...] = ()
     if before is None and not anything:
         wishes = tuple(
@@ -208,7 +218,7 @@ def approve(
                 remedy="Read it, then start again with --accept-config if you agree.",
             )
     if now != before:
-        home.write(_file(home, workspace), msgspec.json.encode(now))
+        home.write(_file(home, measured), msgspec.json.encode(now))
     return unasked
 
 

@@ -17,6 +17,8 @@ def first_info(spec: RunSpec, granted: Granted) -> RunInfo:
         created_at=timestamp(),
         agent=spec.agent,
         workspace=str(spec.workspace),
+        worktree=spec.request.worktree,
+        repository=spec.request.repository,
         command=spec.command,
         image=spec.image,
         runtime=spec.runtime,
@@ -57,6 +59,8 @@ def given(spec: RunSpec) -> str:
     parts = [f"policy {spec.policy}"]
     if spec.docker:
         parts.append(f"docker:{spec.docker}")
+    if spec.request.worktree:
+        parts.append(f"a worktree of {spec.request.worktree} of {spec.request.repository}")
     if spec.grants:
         parts.append("grants " + ", ".join(spec.grants))
     if spec.allow:

@@ -49,12 +49,14 @@ async def run_attached(
 
     try:
         from engine.run.prepare import prepare
+        from engine.run.worktree import in_worktree
 
-        supervisor = await prepare(home, request, io, notice, running)
-        with _signals(
-            supervisor.interrupt, supervisor.request_stop, lambda: supervisor.request_stop(kill=True)
-        ):
-            return await supervisor.run(lambda: _opened(supervisor.info.runtime))
+        async with in_worktree(home, request, notice) as opened:
+            supervisor = await prepare(home, opened, io, notice, running)
+            with _signals(
+                supervisor.interrupt, supervisor.request_stop, lambda: supervisor.request_stop(kill=True)
+            ):
+                return await supervisor.run(lambda: _opened(supervisor.info.runtime))
     finally:
         gc.unfreeze()
         if collecting:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 from engine.aws import AWS
 from engine.config import is_isolated, parse_grant
@@ -58,6 +59,7 @@ async def prepare(
         anything=request.accept_config,
         accepted=request.accepted,
         person=request.person,
+        repository=Path(request.repository) if request.repository else None,
     )
     # Only now: what agent.yaml names is fetched for nobody before it was agreed to.
     granted.secrets = await resolve_secrets(spec.secrets)

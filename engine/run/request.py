@@ -41,6 +41,8 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     viewer: bool = False  # a screen starts it, which will answer what the policy `ask` asks
     person: bool = False  # somebody is there to be asked about a workspace's first wishes
     accepted: tuple[str, ...] = ()  # ApprovalNeeded.asks that a person was shown and agreed to
+    worktree: str = ""  # a branch of the repository at `workspace`, which the run has a worktree of
+    repository: str = ""  # that repository, once `workspace` is the worktree
 
     def __repr__(self) -> str:
         return f"RunRequest(workspace={self.workspace!r}, name={self.name!r}, env={sorted(self.env)})"

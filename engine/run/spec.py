@@ -119,7 +119,7 @@ def settle(home: Home, request: RunRequest) -> RunSpec:
 
     Raises UsageError for a wish that makes no sense and ConfigError for a file that does not.
     """
-    workspace = check_workspace(Path(request.workspace), home.root)
+    workspace = check_workspace(Path(request.workspace), home.root, worktree=bool(request.worktree))
     forbidden = (home.root,)
     config = _without(load_agent_config(workspace, forbidden).config, request)
     check_env(request.env, "-e/--env")

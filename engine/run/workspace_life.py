@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.audit import container
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from engine.run.workspace_record import WorkspaceRecorder
     from engine.workspace.snapshots.info import SnapshotInfo
 
+_FETCH = 300.0  # seconds until the commits of a worktree count as not fetched
 _START = 3.0  # seconds the snapshot at the start may take, and a file system that hangs
 
 
@@ -45,6 +47,7 @@ class WorkspaceLife:
         self._wants_snapshot = spec.snapshot_at_start and writable
         self._taking: asyncio.Future[SnapshotInfo | None] | None = None
         self._late = False
+        self._began = False
 
     def begin(self) -> None:
         """In threads, beside the engine's work."""
@@ -56,6 +59,7 @@ class WorkspaceLife:
 
     async def ready(self) -> None:
         """Wait for that; afterwards the agent may start."""
+        self._began = True
         if self._watch is not None:
             await self._watch.ready()
         if self._taking is None:
@@ -84,11 +88,38 @@ class WorkspaceLife:
         """The container is gone."""
         if self._watch is not None:
             await self._watch.end(self._recorder)
+        if self._info.worktree and self._began:
+            await self._fetch()
 
     def close(self) -> None:
         self._late = True
         if self._watch is not None:
             self._watch.close()
+
+    async def _fetch(self) -> None:
+        """Bring the commits of the worktree; what it came to is an entry of the log."""
+        from engine.run.worktree import fetch_worktree
+
+        fetching = asyncio.ensure_future(
+            asyncio.to_thread(
+                fetch_worktree, self._home, Path(self._info.workspace), f"run {self._info.name}"
+            )
+        )
+        done, _ = await asyncio.wait({fetching}, timeout=_FETCH)
+        again = f"moat worktree fetch {self._info.worktree}"
+        news = True
+        try:
+            if done:
+                fetched = fetching.result()
+                said, news = str(fetched), fetched.news
+            else:
+                fetching.add_done_callback(lambda late: late.cancelled() or late.exception())
+                said = f"not fetched in time; try: {again}"
+        except (OSError, MoatError) as error:
+            said = f"not fetched: {error}"
+        if news:
+            self._notice(f"worktree: {said}")
+        await self._recorder.note(container("worktree", reason=said))
 
     def _take(self) -> SnapshotInfo | None:
         from engine.run.snapshots import snapshot_at_start

@@ -29,6 +29,7 @@ _COMMANDS = {
     "snapshot": "moat_tui.cli.snapshot:snapshot",
     "snapshots": "moat_tui.cli.snapshot:snapshots",
     "restore": "moat_tui.cli.snapshot:restore",
+    "worktree": "moat_tui.cli.worktree:worktree",
     "stop": "moat_tui.cli.stop:stop",
     "destroy": "moat_tui.cli.stop:destroy",
     "volumes": "moat_tui.cli.volumes:volumes",

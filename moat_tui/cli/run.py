@@ -41,6 +41,8 @@ class _RunCommand(click.Command):
 @click.option(
     "-n", "--name", default="", metavar="NAME", help="Call the run NAME instead of two words by chance."
 )
+@click.option("--worktree", default="", metavar="BRANCH",
+              help="Work on BRANCH of the repository at PATH, in a worktree of its own.")  # fmt: skip
 @options.grants
 @options.no_grants
 @click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]",
@@ -132,9 +134,12 @@ def run(
       moat run -i -- bash
       moat --no-ui run -- sh -c 'echo hello' > out.txt
       moat run -d -n nightly -- ./agent.sh
+      moat run -d --worktree fix/login -- claude -p "fix the login"
     """
     if len(path) > 1:
         raise engine.UsageError("run takes one PATH before the command", remedy=_SAY_WHERE)
+    if not same["worktree"] and _given_empty(click.get_current_context(), "worktree"):
+        raise engine.UsageError("--worktree needs the name of a branch")
     if said.command == ():
         raise engine.UsageError("there is no command after --", remedy=_SAY_WHERE)
     if as_json and not detach:
@@ -165,6 +170,10 @@ def run(
     from moat_tui.screen import run_screen
 
     return run_screen(said.home, start=request)
+
+
+def _given_empty(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def listed(values: Iterable[str]) -> tuple[str, ...]:

@@ -147,7 +147,11 @@ action by its name.
             self._runs_desk.launch,
             by_profile(self._grants.grants.values()),
             cast("MoatApp", self.app).face.describe,
-            recent=list(dict.fromkeys(run.workspace for run in self._runs.runs.values() if run.workspace)),
+            recent=list(
+                dict.fromkeys(
+                    filter(None, (run.repository or run.workspace for run in self._runs.runs.values()))
+                )
+            ),
             request=request,
             problem=problem,
             env=env,

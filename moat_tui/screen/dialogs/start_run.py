@@ -308,7 +308,10 @@ class StartRunDialog(FormDialog["RunInfo | None"]):
         )
         if self._base is None:
             return typed
-        return msgspec.structs.replace(self._base, **{field: getattr(typed, field) for field in _SHOWN})
+        # A worktree is of the repository that was there, not of what was typed instead.
+        worktree = self._base.worktree if typed.workspace == self._base.workspace else ""
+        shown = {field: getattr(typed, field) for field in _SHOWN}
+        return msgspec.structs.replace(self._base, worktree=worktree, **shown)
 
     def _wish_for_decoys(self) -> bool | None:
         """An empty box that was empty says nothing: agent.yaml may ask for them."""

@@ -41,7 +41,8 @@ def like(run: RunInfo) -> RunRequest:
     from engine import RunRequest
 
     return RunRequest(
-        workspace=run.workspace,
+        workspace=run.repository or run.workspace,
+        worktree=run.worktree,
         command=run.command,
         grants=run.grants,
         image=run.image,

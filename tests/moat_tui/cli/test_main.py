@@ -14,6 +14,7 @@ COMMANDS = [
     "approve",
     "deny",
 ]
+COMMANDS += ["snapshot", "snapshots", "restore", "worktree"]
 COMMANDS += ["stop", "destroy", "volumes", "grant", "revoke", "doctor", "clean", "version"]
 
 
