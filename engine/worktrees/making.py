@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,8 +75,7 @@ def _new_branch(repository: Repository, branch: str, begin: str) -> None:
 def _make(home: Home, repository: Repository, branch: str, begin: str, place: Place) -> Worktree:
     home.ensure_dir(place.folder)
     new = place.folder / _NEW
-    for left in (new, place.tree, place.data):
-        shutil.rmtree(left, ignore_errors=True)
+    place.remove(_NEW, place.tree.name, place.data.name)
     form = f"--object-format={repository.format}"
     _init(place.data, repository, "--bare", form)
     os.mkdir(new, 0o700)

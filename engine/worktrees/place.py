@@ -12,14 +12,15 @@ import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from engine.errors import HomeError
+from engine.file_lock import file_lock
 from engine.home import Home
-from engine.worktrees.git import Git
+from engine.workspace import empty_folder, open_root
+from engine.worktrees.git import LONG, Git
 from engine.worktrees.repository import Repository
 
 RECORD = "worktree.json"
@@ -84,28 +85,39 @@ class Place:
         """git with Moat's own settings on the tree, reading the person's objects."""
         return Git(self.data, objects=repository_objects)
 
-    def lock(self, name: str = "lock", *, wait: bool = False) -> int | None:
+    def lock(self) -> int | None:
         """A descriptor to close; None when another process has it."""
         self._home.ensure_dir(self.folder)
-        fd = self._home.open_private(self.folder / name, os.O_RDWR | os.O_CREAT)
+        fd = self._home.open_private(self.folder / "lock", os.O_RDWR | os.O_CREAT)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            if os.path.samestat(os.fstat(fd), os.lstat(self.folder / name)):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A worktree that was removed meanwhile took its lock with it.
+            if os.path.samestat(os.fstat(fd), os.lstat(self.folder / "lock")):
                 return fd
         except (BlockingIOError, FileNotFoundError):
             pass
         os.close(fd)
         return None
 
-    @contextlib.contextmanager
-    def fetching(self) -> Iterator[None]:
-        """One at a time moves the person's branch and notes it."""
-        while (fd := self.lock("fetching", wait=True)) is None:
-            pass
-        try:
-            yield
-        finally:
-            os.close(fd)
+    def fetching(self) -> contextlib.AbstractContextManager[None]:
+        """One at a time moves the person's branch and notes it. Raises HomeError when that takes too long."""
+        late = HomeError(f"another command has been fetching from {self.tree} for {LONG:g} seconds")
+        return file_lock(self._home, self.folder / "fetching", LONG, late)
+
+    def remove(self, *names: str) -> None:
+        """Remove files and trees of these names here, whatever an agent made of them."""
+        self._home.check(self.folder)
+        for name in names:
+            place = self.folder / name
+            if place.is_dir() and not place.is_symlink():
+                fd = open_root(str(place))
+                try:
+                    empty_folder(fd)
+                finally:
+                    os.close(fd)
+                os.rmdir(place)
+            else:
+                place.unlink(missing_ok=True)
 
 
 def places(home: Home) -> list[Place]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from pathlib import Path
 
 import msgspec
@@ -14,7 +13,7 @@ from engine.home import Home
 from engine.worktrees.agents import References, read_references
 from engine.worktrees.fetching import opened
 from engine.worktrees.git import LONG, Git
-from engine.worktrees.place import Place, Worktree
+from engine.worktrees.place import RECORD, Place, Worktree
 from engine.worktrees.repository import Repository, commit_of
 
 
@@ -59,8 +58,10 @@ def look(place: Place) -> WorktreeState:
 
 def remove(home: Home, place: Place) -> None:
     """The worktree and all that is in it; the person's branch stays. The caller holds its lock."""
-    home.check(place.folder)
-    shutil.rmtree(place.folder)
+    # Its note goes last: what is removed half is removed by the next try.
+    names = set(os.listdir(home.check(place.folder)))
+    place.remove(*sorted(names - {RECORD}), *({RECORD} & names))
+    os.rmdir(place.folder)
     with contextlib.suppress(OSError):  # another one of the same repository
         os.rmdir(place.folder.parent)
 

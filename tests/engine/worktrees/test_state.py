@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -38,8 +39,6 @@ def test_the_agents_own_settings_hide_nothing(made):
 
 
 def test_a_change_shows_although_its_time_was_set_back(made):
-    import os
-
     made.look()
     path = made.place.tree / "a.txt"
     then = path.stat()
@@ -93,7 +92,19 @@ def test_what_cannot_be_found_out_is_a_problem(made, person, lost):
     assert not made.look().clean
 
 
-def test_removing_takes_the_folder(made, home):
+def test_removing_takes_the_folder_whatever_the_agent_made_of_it(made, home, tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/file").write_text("x")
+    (made.place.tree / "out").symlink_to(tmp_path / "outside")
+    deep = made.place.tree
+    for _ in range(30):
+        deep = deep / ("x" * 100)
+        deep.mkdir()
+    (made.place.tree / "closed").mkdir()
+    (made.place.tree / "closed/file").write_text("x")
+    (made.place.tree / "closed").chmod(0)
+
     remove(home, made.place)
 
     assert list(home.worktrees.iterdir()) == []
+    assert (tmp_path / "outside/file").exists()
