@@ -37,6 +37,7 @@ ON_MAIN = (
     Command("run: kill", "Kill the selected run at once", "screen.kill_run"),
     Command("run: start again", "Start a run like the selected one", "screen.start_again"),
     Command("run: rename", "Give the selected run another name", "screen.rename_run"),
+    Command("run: snapshot", "Keep what lies in its workspace now", "screen.snapshot_run"),
     Command("run: destroy", "Remove an ended run and all its records; asks", "screen.destroy_run"),
     Command("run: open the workspace", "In the file manager, or copy its path", "screen.open_workspace"),
     Command("request: detail", "All about the request under the cursor", "screen.open_request"),

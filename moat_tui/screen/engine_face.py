@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from moat_tui.screen.file_mark import file_mark
 
@@ -100,6 +100,7 @@ class EngineFace(Protocol):
     async def reap(self) -> list[RunInfo]: ...
     async def destroy(self, run_id: str) -> None: ...
     async def rename(self, run_id: str, name: str) -> RunInfo: ...
+    async def snapshot(self, run: RunInfo) -> str: ...
     async def describe(self, workspace: str) -> WorkspaceInfo: ...
     async def remember_theme(self, theme: str) -> None: ...
     async def providers(self) -> list[ProviderInfo]: ...
@@ -291,6 +292,9 @@ class Engine:
         call = await _loaded("rename_run")
         return cast("RunInfo", await call(self._home, run_id, name))
 
+    async def snapshot(self, run: RunInfo) -> str:
+        return str((await (await _loaded("make_snapshot"))(self._home, run)).id)
+
     async def describe(self, workspace: str) -> WorkspaceInfo:
         return cast("WorkspaceInfo", await _threaded("describe_workspace", self._home, workspace))
 
@@ -378,11 +382,11 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-async def _loaded(name: str) -> Callable[..., Awaitable[object]]:
+async def _loaded(name: str) -> Callable[..., Awaitable[Any]]:
     """A name of `engine`, its module imported on a thread."""
     import engine
 
-    return cast("Callable[..., Awaitable[object]]", await asyncio.to_thread(getattr, engine, name))
+    return cast("Callable[..., Awaitable[Any]]", await asyncio.to_thread(getattr, engine, name))
 
 
 async def _threaded(name: str, *arguments: object, **options: object) -> object:

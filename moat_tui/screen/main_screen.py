@@ -120,7 +120,7 @@ action by its name.
             return run is not None
         if action in ("open_terminal", "attach_run", "open_shell"):
             return self.terminal_action_possible(action)
-        if action == "open_workspace":
+        if action in ("open_workspace", "snapshot_run"):
             return run is not None and bool(run.workspace)
         if action in ("verify", "open_audit"):
             return bool(self._runs.selected)
@@ -206,6 +206,11 @@ action by its name.
         if self._runs.current is not None:
             await self._runs_desk.rename(self._runs.current)
             self._reader.refresh()
+
+    @work(group="snapshot", exclusive=True, exit_on_error=False)
+    async def action_snapshot_run(self) -> None:
+        if self._runs.current is not None:
+            await self._runs_desk.snapshot(self._runs.current)
 
     @work(group="workspace", exclusive=True, exit_on_error=False)
     async def action_open_workspace(self) -> None:

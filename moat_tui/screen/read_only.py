@@ -24,6 +24,7 @@ CHANGING_ACTIONS = frozenset(
         "rename_run",
         "replace_grant",
         "revoke_grant",
+        "snapshot_run",
         "start_again",
         "start_run",
         "stop_run",

@@ -102,6 +102,17 @@ class RunsDesk:
         if renamed is not None:
             self._app.notify(f"{visible(run.name)} is now {visible(renamed.name)}.", markup=False)
 
+    async def snapshot(self, run: RunInfo) -> None:
+        name = visible(run.name)
+        self._app.notify(f"Keeping the workspace of {name}…", markup=False, timeout=4)
+        try:
+            made = await self._face.snapshot(run)
+        except Exception as error:
+            report(self._app, f"No snapshot of {name} was made", error)
+        else:
+            back = f"moat restore {run.id} {made}"
+            self._app.notify(f"Snapshot {made} of {name}; put it back with: {back}", markup=False)
+
     async def open_workspace(self, run: RunInfo) -> None:
         """In the file manager where there is a desktop; else its path goes to the clipboard."""
         from moat_tui.screen.desktop import open_directory, opener

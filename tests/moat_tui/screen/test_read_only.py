@@ -29,6 +29,7 @@ CHANGING = {
     "watch_approvals",
     "destroy",
     "rename",
+    "snapshot",
     "save",
     "revoke",
     "remember_theme",

@@ -92,6 +92,23 @@ async def test_rename(screen, home, face):
         assert face.called("rename") == [(ENDED.id, "../up"), (ENDED.id, "better")]
 
 
+async def test_a_snapshot_of_the_runs_workspace(screen, home, face, tmp_path):
+    import msgspec
+
+    workspace = tmp_path / "ws"
+    workspace.mkdir()
+    (workspace / "a.txt").write_text("a")
+    write_run(home, msgspec.structs.replace(ENDED, workspace=str(workspace)))
+    async with screen() as pilot:
+        await wait_for(pilot, lambda: "✗ exited 3" in screen_text(pilot))
+        await pilot.app.run_action("screen.snapshot_run")
+        await wait_for(pilot, lambda: "Snapshot s1 of done" in screen_text(pilot))
+        workspace.rename(tmp_path / "moved")
+        await pilot.app.run_action("screen.snapshot_run")
+        await wait_for(pilot, lambda: "No snapshot of done was made" in screen_text(pilot))
+    assert len(list((home.snapshots).glob("*/run_bbbb2222/s1.json"))) == 1
+
+
 @pytest.mark.parametrize("answer", ["enter", "escape", "n"])
 async def test_destroy_asks_and_no_is_the_default(screen, home, face, answer):
     write_run(home, ENDED)
