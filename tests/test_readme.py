@@ -68,7 +68,9 @@ def test_every_command_is_in_the_readme():
         assert f"moat {name}" in README, name
 
 
-@pytest.mark.parametrize("name", ["run", "exec", "logs", "trace", "audit", "stop", "grant", "doctor"])
+@pytest.mark.parametrize(
+    "name", ["run", "exec", "logs", "trace", "audit", "snapshot", "restore", "stop", "grant", "doctor"]
+)
 def test_every_option_is_in_the_readme(name):
     for parameter in command(name).params:
         if isinstance(parameter, click.Option) and not parameter.hidden and "--help" not in parameter.opts:
