@@ -15,6 +15,7 @@ import msgspec
 
 from engine.errors import MoatError
 from engine.workspace.folders import Folders, open_file, open_root, read_file
+from engine.workspace.listing import readable
 from engine.worktrees.git import LONG, Git
 
 _HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -26,7 +27,8 @@ _MOST_REFS = 20_000
 _MOST_FILE = 16 << 20  # bytes of packed-refs
 _DEEPEST = 20  # folders in a branch's name
 _MOST_LOOSE = 500_000  # new objects in files of their own
-_MOST_BYTES = 4 << 30  # of them, and of each pack
+_MOST_BYTES = 8 << 30  # of them and of all packs
+_LONGEST_SHOWN = 200  # characters
 
 
 class Unreadable(MoatError):
@@ -34,7 +36,10 @@ class Unreadable(MoatError):
 
 
 class References(msgspec.Struct, frozen=True):
-    """head: the branch that is checked out, or a commit; heads: branch -> commit; stash: "" without one."""
+    """head: the branch that is checked out, or a commit; heads: branch -> commit; stash: "" without one.
+
+    The names are the agent's: `plain` makes them fit to be shown.
+    """
 
     head: str
     heads: dict[str, str]
@@ -66,6 +71,12 @@ def read_references(tree: Path) -> References:
     finally:
         os.close(root)
     return References(head, {name.removeprefix(_HEADS): target for name, target in heads.items()}, stash)
+
+
+def plain(name: str) -> str:
+    """A name without what is no text, and not too long. Pure."""
+    shown = "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in readable(name))
+    return shown[:_LONGEST_SHOWN]
 
 
 def parse_packed(data: bytes) -> dict[str, str]:
@@ -111,7 +122,8 @@ def copy_objects(tree: Path, known: Git, into: Path, given: tuple[str, ...]) -> 
                         continue
                     with os.fdopen(fd, "rb") as file:
                         try:
-                            size = f"--max-input-size={_MOST_BYTES}"
+                            size = f"--max-input-size={max(left, 1)}"
+                            left -= os.fstat(fd).st_size
                             taker("index-pack", "--stdin", size, given=file, timeout=LONG)
                         except MoatError as error:
                             problems.append(f"{name[:17]}: {error.detail}")

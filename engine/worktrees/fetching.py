@@ -15,7 +15,7 @@ import msgspec
 
 from engine.errors import MoatError
 from engine.home import Home
-from engine.worktrees.agents import copy_objects, read_references
+from engine.worktrees.agents import copy_objects, plain, read_references
 from engine.worktrees.git import LONG, Git, GitFailed, pipe
 from engine.worktrees.place import Place, Worktree
 from engine.worktrees.repository import Repository, checked_out, commit_of, shallow
@@ -67,7 +67,7 @@ def fetch(home: Home, place: Place, run: str = "") -> Fetched:
             (place.data / "shallow").write_bytes(cut)
         found = read_references(place.tree)
         tip = found.heads.get(worktree.branch, "")
-        elsewhere = "" if found.head == worktree.branch else found.head or "nothing"
+        elsewhere = "" if found.head == worktree.branch else plain(found.head) or "nothing"
         there = commit_of(repository, f"refs/heads/{worktree.branch}")
         if not tip:
             return Fetched(worktree.branch, there, there, elsewhere=elsewhere or "nothing")

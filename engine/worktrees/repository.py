@@ -42,6 +42,8 @@ class Repository(msgspec.Struct, frozen=True):
 def find_repository(home: Home, path: Path) -> Repository:
     """The repository that `path` lies in. Raises UsageError."""
     require_git()
+    if not path.is_dir():
+        raise UsageError(f"{path} is no directory", remedy="Name a directory of a git repository.")
     asked = (
         "rev-parse", "--path-format=absolute", "--git-common-dir", "--absolute-git-dir",
         "--is-bare-repository", "--is-inside-git-dir", "--show-object-format",
@@ -58,8 +60,7 @@ def find_repository(home: Home, path: Path) -> Repository:
     if bare != "true":
         if inside == "true":
             raise UsageError(f"{path} lies in a repository's own data", remedy="Name its directory instead.")
-        shown = run(("rev-parse", "--show-toplevel"), _own_settings(), cwd=str(path))
-        top = Path(shown.stdout.decode(errors="surrogateescape").removesuffix("\n"))
+        top = _top(path.resolve())
     found = Repository(top, Path(common).resolve(), Path(git_dir).resolve(), form)
     if found.common.is_relative_to(home.worktrees.resolve()):
         raise UsageError(
@@ -150,6 +151,14 @@ def _without_password(address: str) -> str:
     return f"{scheme}://{kept}{name}{slash}{path}"
 
 
+def _top(path: Path) -> Path:
+    """Where git found .git. Its own answer is what a setting of the repository says."""
+    for place in (path, *path.parents):
+        if os.path.lexists(place / ".git"):
+            return place
+    raise UsageError(f"{path} lies in no directory with a .git", remedy="Name the repository's directory.")
+
+
 def _require_plain(repository: Repository, *, bare: bool) -> None:
     common, git_dir = repository.common, repository.git_dir
     if not bare:
@@ -158,8 +167,8 @@ def _require_plain(repository: Repository, *, bare: bool) -> None:
             raise _elsewhere(link, "is a symbolic link")
         if link.is_file() and not _leads_back(link, git_dir, repository):
             raise _elsewhere(link, f"names {git_dir}, which does not name it")
-        if link.is_dir() and (link / "commondir").exists():
-            raise _elsewhere(link / "commondir", "names another repository")
+        if link.is_dir() and (link.resolve() != git_dir or (link / "commondir").exists()):
+            raise _elsewhere(link, f"is not where git looks, which is {git_dir}")
     for place in ("objects", "objects/pack", "objects/info", "refs", "refs/heads"):
         if (common / place).is_symlink():
             raise _elsewhere(common / place, "is a symbolic link")

@@ -10,11 +10,13 @@ import msgspec
 
 from engine.errors import MoatError
 from engine.home import Home
-from engine.worktrees.agents import References, read_references
+from engine.worktrees.agents import References, plain, read_references
 from engine.worktrees.fetching import opened
-from engine.worktrees.git import LONG, Git
+from engine.worktrees.git import Git
 from engine.worktrees.place import RECORD, Place, Worktree
 from engine.worktrees.repository import Repository, commit_of
+
+_LOOK = 300.0  # seconds for all files of a worktree
 
 
 class WorktreeState(msgspec.Struct, frozen=True):
@@ -72,7 +74,7 @@ def _unmerged(repository: Repository, found: References) -> tuple[str, ...]:
         tips["HEAD"] = found.head
     if found.stash:
         tips["stash"] = found.stash
-    return tuple(name for name, tip in sorted(tips.items()) if not _reached(repository, tip))
+    return tuple(plain(name) for name, tip in sorted(tips.items()) if not _reached(repository, tip))
 
 
 def _reached(repository: Repository, tip: str) -> bool:
@@ -92,7 +94,7 @@ def _changes(place: Place, repository: Repository, worktree: Worktree, found: Re
     tree = str(place.tree)
     said = looking(
         "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=traditional",
-        "--ignore-submodules=all", timeout=LONG, GIT_WORK_TREE=tree,
+        "--ignore-submodules=all", timeout=_LOOK, GIT_WORK_TREE=tree,
     )  # fmt: skip
     lines = [line for line in said.split("\0") if line]
     ignored = sum(line.startswith("!!") for line in lines)

@@ -4,6 +4,7 @@ lock                 shared by those who add and read, alone for whoever removes
 objects/             what files held, and the tables, for all snapshots of the workspace
 <run id>/<id>.json   the headers; a snapshot exists when its header does
 <run id>/last        the number of the last one, so that no id is given twice
+newest               the run and the id of the newest one, which spares looking through all of them
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from engine.workspace.snapshots.info import SnapshotInfo
 from engine.workspace.snapshots.table import Table, decode_table, encode_table
 
 _ID = re.compile(r"s[1-9][0-9]{0,8}")
+_NEWEST = "newest"
 _POLL = 0.02  # seconds between tries for the lock
 _LOCKED = 20.0  # seconds somebody else may have it
 
@@ -94,6 +96,8 @@ class Shelf:
                 continue
             self._home.write(place, msgspec.json.encode(made) + b"\n", durable=durable)
             self._home.write(run / "last", str(number).encode(), durable=False)
+            newest = f"{info.run_id} {made.id}".encode()
+            self._home.write(self.folder / _NEWEST, newest, durable=False)
             return made
         raise HomeError(f"no snapshot can be added in {run}", remedy="Check its permissions.")
 
@@ -102,13 +106,18 @@ class Shelf:
         found = []
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             for place in (self.folder / run_id).iterdir():
-                if _ID.fullmatch(place.stem) and place.suffix == ".json":
+                if is_snapshot_id(place.stem) and place.suffix == ".json":
                     with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, FileNotFoundError):
                         found.append(msgspec.json.decode(self._home.read(place), type=SnapshotInfo))
         return sorted(found, key=lambda info: int(info.id[1:]))
 
     def newest(self) -> SnapshotInfo | None:
         """The last one that was taken of the workspace, in whichever run."""
+        with contextlib.suppress(FileNotFoundError, ValueError, msgspec.MsgspecError):
+            run, name = self._home.read(self.folder / _NEWEST).decode().split()
+            if is_snapshot_id(name):
+                place = self.folder / run / f"{name}.json"
+                return msgspec.json.decode(self._home.read(place), type=SnapshotInfo)
         found = [infos[-1] for run in self.runs() if (infos := self.infos(run))]
         return max(found, key=lambda info: info.taken, default=None)
 
@@ -149,9 +158,7 @@ class Shelf:
     def runs(self) -> list[str]:
         with contextlib.suppress(FileNotFoundError):
             return [
-                place.name
-                for place in self.folder.iterdir()
-                if place.name not in ("objects", "lock") and place.is_dir()
+                place.name for place in self.folder.iterdir() if place.name != "objects" and place.is_dir()
             ]
         return []
 
@@ -160,6 +167,10 @@ class Shelf:
             return int(self._home.read(run / "last"))
         except (FileNotFoundError, ValueError):
             return 0
+
+
+def is_snapshot_id(name: str) -> bool:
+    return _ID.fullmatch(name) is not None
 
 
 def shelves(home: Home) -> list[Shelf]:

@@ -241,6 +241,29 @@ def test_a_repository_that_leads_to_another_one_is_refused(person, secret, home,
         find_repository(home, person.path)
 
 
+def test_names_of_branches_that_are_no_text(made):
+    git = made.place.tree / ".git"
+    made.agent.commit("new", **{"b.txt": "b\n"})
+    tip = made.agent.tip("HEAD")
+    for name in (b"latin-\xe9", b"\x1b]0;title\x07", "\u202ex".encode(), b"x" * 250):
+        with open(os.fsencode(git) + b"/refs/heads/" + name, "w") as file:
+            file.write(tip)
+    (git / "HEAD").write_bytes(b"ref: refs/heads/\x1b]0;title\x07\n")
+
+    shown = made.look().unmerged
+
+    assert all(name.isprintable() and len(name) <= 200 for name in shown)
+    assert {"latin-\\xe9", "\\x1b]0;title\\x07", "fix/login"} <= set(shown)
+    assert made.fetch().elsewhere == "\\x1b]0;title\\x07"
+
+
+def test_a_setting_does_not_say_which_repository_it_is(person, secret, home):
+    """What its agent.yaml was allowed is kept by where a repository is."""
+    person("config", "core.worktree", str(secret.path))
+
+    assert find_repository(home, person.path).top == person.path
+
+
 def test_the_small_formats():
     one, two = "1" * 40, "2" * 64
     packed = (

@@ -228,6 +228,7 @@ def test_a_git_worktree_of_the_persons_is_a_place_to_start_from(person, make_wor
 def test_where_no_worktree_can_be_made(home, tmp_path, person, made):
     for place, why in (
         (tmp_path, "no git repository"),
+        (tmp_path / "nowhere", "no directory"),
         (person.path / ".git", "own data"),
         (made.place.tree, "itself a worktree"),
     ):
