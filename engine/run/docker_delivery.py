@@ -12,7 +12,6 @@ from engine.config import WORKSPACE
 from engine.errors import RuntimeFailure
 from engine.home import Home
 from engine.run.docker_access import DIND, HOST, no_socket, warning
-from engine.run.docker_keys import make_docker_keys
 from engine.run.environment import trust_files
 from engine.run.inner_docker import (
     BUILDKIT,
@@ -93,7 +92,10 @@ def without_docker(left_out: tuple[str, ...], lacking: tuple[str, ...], image: s
     """What to say of a container whose image is not made for the Docker that it was given."""
     said = []
     if CLIENT in lacking:
-        said.append(f"the image {image} has no `docker` command: nothing in it uses the Docker it was given")
+        said.append(
+            f"the image {image} has no `docker` command to use the Docker that it was given; Debian's is in "
+            "docker.io, which can be one of the dependencies"
+        )
     if CLIENT_CONFIG in left_out:
         said.append(f"containers inside get no proxy variables: ~/{CLIENT_CONFIG} is there already")
     return said
@@ -137,6 +139,8 @@ async def _inner(
     recorder: DockerRecorder,
     say: Callable[[str], None],
 ) -> DockerDelivery:
+    from engine.run.docker_keys import make_docker_keys  # what it imports costs every run otherwise
+
     keys = make_docker_keys(DOCKER)
     mount = next(mount for mount in spec.mounts if mount.target == WORKSPACE)
     workspace = Bind(str(mount.source), WORKSPACE, read_only=mount.read_only)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from importlib import resources
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.run.docker_keys import DockerKeys
 from engine.run.environment import CA_BUNDLE
 from engine.run.sidecar import SidecarSpec
 from engine.runtimes import Bind, ContainerSpec, Network, PlacedFile, Sandbox
+
+if TYPE_CHECKING:
+    from engine.run.docker_keys import DockerKeys
 
 DOCKER, BUILDKIT = "docker", "buildkit"  # host names
 BUILDKIT_HOST = f"tcp://{BUILDKIT}:1234"

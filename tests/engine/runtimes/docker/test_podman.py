@@ -6,6 +6,7 @@ import contextlib
 from ipaddress import IPv4Address, IPv4Network
 
 import aiodocker
+import msgspec
 import pytest
 from aiodocker.networks import DockerNetwork
 
@@ -69,6 +70,9 @@ def test_low_ports_are_anybodys_as_in_docker() -> None:
     body = as_docker_would(container_body(spec))
     assert body["HostConfig"]["Sysctls"] == {"net.ipv4.ip_unprivileged_port_start": "0"}
     assert body["HostConfig"]["CapDrop"] == ["ALL"]
+    daemon = msgspec.structs.replace(spec, inner_daemon="/var/lib/docker", sandbox="standard")
+    both = as_docker_would(container_body(daemon))["HostConfig"]["Sysctls"]
+    assert both == {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ip_forward": "1"}
 
 
 def test_a_missing_init_names_its_package() -> None:
