@@ -178,6 +178,12 @@ def _table(titles: tuple[str, ...], groups: Groups, make: Callable[[tuple[str, .
     )
 
 
+_DOCKER = {
+    "host": "docker:host, the engine of the machine: with it the agent was root there, and nothing bound it",
+    "dind": "docker:dind, a daemon beside the agent's container, held by the isolation above alone",
+}
+
+
 def _given(run: RunInfo, story: Story) -> list[tuple[str, list[str]]]:
     """What the run was given, as (name, values)."""
     isolation = {"gvisor": "gVisor (runsc)", "standard": "the engine's standard runtime"}.get(
@@ -188,6 +194,7 @@ def _given(run: RunInfo, story: Story) -> list[tuple[str, list[str]]]:
         ("image", (run.image,)),
         ("runtime", (run.runtime,)),
         ("isolation", (isolation,)),
+        ("Docker", (_DOCKER.get(run.docker, run.docker),)),
         ("workspace", (run.workspace,)),
         ("mounts", run.mounts),
         ("volumes", run.volume_names),

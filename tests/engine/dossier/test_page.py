@@ -9,6 +9,7 @@ import re
 import time
 from html.parser import HTMLParser
 
+import pytest
 from support.finished_run import HOSTILE, FinishedRun, looked
 from support.page_verifier import by_page
 
@@ -83,6 +84,17 @@ async def test_what_the_run_said_is_text_and_nothing_else(home):
     assert "<script>alert(1)</script>" in reader.text
     assert "␛]0;title␇<U+202E>gnp.exe" in reader.text
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", reader.text)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"), [("host", "the agent was root there"), ("dind", "docker:dind, a daemon"), ("", "")]
+)
+async def test_the_docker_that_a_run_was_given_is_told(home, given, told):
+    run = FinishedRun(home, docker=given)
+    await run.close()
+    text = read(run.page()).text
+    assert told in text
+    assert ("docker:" in text) == bool(given)
 
 
 async def test_it_loads_nothing(home):
