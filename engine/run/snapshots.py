@@ -23,6 +23,7 @@ from engine.run.metadata import supervisor_alive
 from engine.run.names import is_run_id
 from engine.run.reports import report
 from engine.workspace.folders import open_root
+from engine.workspace.listing import FILE, FOLDER, LINK
 from engine.workspace.snapshots.blobs import Blobs
 from engine.workspace.snapshots.info import ASKED, SAFETY, START, SnapshotInfo
 from engine.workspace.snapshots.restore import Plan, Restored, needed, plan, restore
@@ -164,9 +165,9 @@ def _take(
                 taken=begun,
                 table="",
                 label=label,
-                files=taken.counts["file"],
-                folders=taken.counts["folder"],
-                links=taken.counts["link"],
+                files=taken.counts[FILE],
+                folders=taken.counts[FOLDER],
+                links=taken.counts[LINK],
                 bytes=taken.size,
                 torn=len(taken.torn),
                 left_out=taken.left_out,

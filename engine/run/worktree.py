@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.errors import MoatError, RunStateError, UsageError
+from engine.errors import HomeError, MoatError, RunStateError, UsageError
 from engine.events import RunInfo
 from engine.home import Home
 from engine.run.library import list_runs
@@ -22,7 +22,7 @@ from engine.run.request import RunRequest
 from engine.worktrees.agents import read_references
 from engine.worktrees.fetching import Fetched, fetch
 from engine.worktrees.making import make
-from engine.worktrees.place import Place, places, slug
+from engine.worktrees.place import Place, Worktree, places, slug
 from engine.worktrees.repository import Repository, check_branch, checked_out, commit_of, find_repository
 from engine.worktrees.state import WorktreeState, look, remove
 
@@ -69,8 +69,8 @@ def list_worktrees(home: Home, repository: Path | None = None) -> list[tuple[Wor
 
 
 def fetch_worktrees(home: Home, branches: tuple[str, ...], repository: Path | None = None) -> list[Fetched]:
-    """Of these branches, or all. Blocking; raises MoatError."""
-    return [fetch(home, place) for place in _named(home, branches, repository)]
+    """Of these branches, or all; what cannot be fetched is said in its place. Blocking."""
+    return [_fetch(home, place) for place in _named(home, branches, repository)]
 
 
 def clean_worktrees(
@@ -124,6 +124,14 @@ def _take_up(
     gone = f"; ignored files are gone ({state.ignored})" if state.ignored else ""
     make(home, repository, branch, place, notice)
     notice(f"the worktree was made anew, because {branch} went on in {repository.top}{gone}")
+
+
+def _fetch(home: Home, place: Place) -> Fetched:
+    try:
+        return fetch(home, place)
+    except MoatError as error:
+        noted = _noted(place)
+        return Fetched(noted.branch if noted else place.key, problem=str(error))
 
 
 def _clean(home: Home, place: Place, *, force: bool) -> Cleaned:
@@ -183,7 +191,7 @@ def _of(home: Home, repository: Path | None) -> list[Place]:
     if repository is None:
         return places(home)
     common = str(find_repository(home, repository).common)
-    return [place for place in places(home) if (noted := place.read()) and noted.common == common]
+    return [place for place in places(home) if (noted := _noted(place)) and noted.common == common]
 
 
 def _named(home: Home, branches: tuple[str, ...], repository: Path | None) -> list[Place]:
@@ -192,7 +200,7 @@ def _named(home: Home, branches: tuple[str, ...], repository: Path | None) -> li
         return there
     found = []
     for branch in branches:
-        fitting = [place for place in there if (noted := place.read()) and noted.branch == branch]
+        fitting = [place for place in there if (noted := _noted(place)) and noted.branch == branch]
         if not fitting:
             raise UsageError(f"there is no worktree of a branch {branch!r}", remedy="See: moat worktree list")
         if len(fitting) > 1:
@@ -202,6 +210,12 @@ def _named(home: Home, branches: tuple[str, ...], repository: Path | None) -> li
             )
         found += fitting
     return found
+
+
+def _noted(place: Place) -> Worktree | None:
+    with contextlib.suppress(HomeError):
+        return place.read()
+    return None
 
 
 def _name(branch: str) -> str:

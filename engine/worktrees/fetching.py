@@ -24,7 +24,7 @@ from engine.worktrees.repository import Repository, checked_out, commit_of, shal
 class Fetched(msgspec.Struct, frozen=True):
     """What became of a branch. before, after: its commits in the person's repository; commits: how many are
     new there. aside: the reference that they are kept under instead, and why. elsewhere: what is checked out
-    in the worktree where that is not the branch.
+    in the worktree where that is not the branch. problem: why nothing could be fetched.
     """
 
     branch: str
@@ -35,6 +35,7 @@ class Fetched(msgspec.Struct, frozen=True):
     aside: str = ""
     why: str = ""
     elsewhere: str = ""
+    problem: str = ""
 
     @property
     def news(self) -> bool:
@@ -42,7 +43,9 @@ class Fetched(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         parts = []
-        if self.aside:
+        if self.problem:
+            parts.append(f"{self.branch} was not fetched: {self.problem}")
+        elif self.aside:
             parts.append(f"{self.commits} new of {self.branch} are kept as {self.aside}: {self.why}")
         elif self.after != self.before:
             how = "rewritten" if self.rewritten else "moved"

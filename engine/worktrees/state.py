@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.errors import MoatError
+from engine.errors import HomeError, MoatError
 from engine.home import Home
 from engine.worktrees.agents import References, plain, read_references
 from engine.worktrees.fetching import opened
@@ -42,10 +42,13 @@ class WorktreeState(msgspec.Struct, frozen=True):
 
 
 def look(place: Place) -> WorktreeState:
-    """Blocking; changes nothing. Raises HomeError when the note of it is damaged."""
-    worktree = place.read()
-    if worktree is None:
-        raise MoatError(f"{place.folder} holds no worktree")
+    """Blocking; changes nothing. Never raises for what is there: that is its `problem`."""
+    try:
+        worktree = place.read()
+    except HomeError as error:
+        return WorktreeState("?", "?", str(place.tree), "", place.key, problem=str(error))
+    if worktree is None:  # removed a moment ago
+        return WorktreeState("?", "?", str(place.tree), "", place.key, problem="it is gone")
     state = WorktreeState(worktree.branch, worktree.repository, str(place.tree), worktree.made_at, place.key)
     try:
         repository = opened(worktree)

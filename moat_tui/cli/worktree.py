@@ -66,7 +66,7 @@ def list_command(said: Invocation, repository: str | None, as_json: bool) -> int
 def fetch(said: Invocation, branches: tuple[str, ...], repository: str | None, as_json: bool) -> int:
     """Fetch what is new on BRANCH (all worktrees when left out) to the branch in your repository, also while
     a run is at work. A branch that went another way there, or is checked out, is left as it is, and the
-    commits are kept under refs/moat; the exit code is 1 then.
+    commits are kept under refs/moat; the exit code is 1 then, and when one cannot be fetched.
 
     \b
       moat worktree fetch
@@ -78,7 +78,7 @@ def fetch(said: Invocation, branches: tuple[str, ...], repository: str | None, a
     else:
         for fetched in done:
             output.line(str(fetched))
-    return NOT_WELL if any(fetched.aside for fetched in done) else OK
+    return NOT_WELL if any(fetched.aside or fetched.problem for fetched in done) else OK
 
 
 @worktree.command(short_help="Remove worktrees that hold nothing of their own.")

@@ -9,6 +9,8 @@ from functools import cached_property
 
 import msgspec
 
+from engine.workspace.listing import FOLDER
+
 VERSION = 1
 
 
@@ -73,7 +75,7 @@ class Table(msgspec.Struct, frozen=True, dict=True):
             path = parent(path)
             found = self.by_path.get(path)
             if found is not None or not path:
-                return (found is not None and found.kind != "folder") or path not in self._open
+                return (found is not None and found.kind != FOLDER) or path not in self._open
         return False
 
 

@@ -82,7 +82,9 @@ def about(run: RunInfo, home: str) -> list[Piece]:
         return [("✗ ", "bad"), (visible(run.error), "bad")]
     if run.frozen:
         return [("✗ network frozen: ", "bad"), (visible(run.frozen), "bad")]
-    parts = [shorten_path(visible(run.workspace), home, 40)]
+    parts = [shorten_path(visible(run.repository or run.workspace), home, 40)]
+    if run.worktree:
+        parts.append(f"worktree {visible(run.worktree)}")
     if not run.state.ended:
         parts += [f"{visible(port.name)} {visible(port.url)}" for port in run.ports]
     if run.command:

@@ -55,6 +55,31 @@ def test_a_branch_that_cannot_be_moved_is_said_by_the_exit_code(moat, person, tr
     assert "kept as refs/moat/fix-login-" in capsys.readouterr().out
 
 
+def test_one_that_is_damaged_does_not_hide_the_others(moat, person, tree, home, capsys):
+    import shutil
+
+    asyncio.run(_another(home, person))
+    other = next(path for path in home.worktrees.glob("*/other-*"))
+    (other / "worktree.json").write_text("{}")
+    shutil.rmtree(tree / ".git")
+
+    assert moat("worktree", "list") == 0
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == ["fix/login", "?"]
+    assert moat("worktree", "fetch") == 1
+    out = capsys.readouterr().out
+    assert "fix/login was not fetched: " in out
+    assert "is damaged" in out
+    assert moat("worktree", "clean") == 0
+    assert "it stays" in capsys.readouterr().out
+    assert tree.exists()
+
+
+async def _another(home, person):
+    async with in_worktree(home, engine.RunRequest(workspace=str(person.path), worktree="other"), str):
+        pass
+
+
 def test_what_is_not_there(moat, capsys):
     assert moat("worktree", "list") == 0
     assert "there are no worktrees" in capsys.readouterr().err
