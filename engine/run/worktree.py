@@ -26,6 +26,8 @@ from engine.worktrees.place import Place, Worktree, places, slug
 from engine.worktrees.repository import Repository, check_branch, checked_out, commit_of, find_repository
 from engine.worktrees.state import WorktreeState, look, remove
 
+_STILL = 15.0  # seconds until it is said that a worktree is still being made
+
 
 class Cleaned(msgspec.Struct, frozen=True):
     """removed: whether it is gone; why: why it stays."""
@@ -43,9 +45,18 @@ async def in_worktree(
     if not request.worktree:
         yield request
         return
-    path, repository, lock = await asyncio.to_thread(
-        _open, home, Path(request.workspace), request.worktree, notice
+    loop = asyncio.get_running_loop()
+
+    def say(text: str) -> None:
+        loop.call_soon_threadsafe(notice, text)
+
+    opening = asyncio.ensure_future(
+        asyncio.to_thread(_open, home, Path(request.workspace), request.worktree, say)
     )
+    while not (await asyncio.wait({opening}, timeout=_STILL))[0]:
+        # Whoever waits for a detached run gives it up when it hears nothing for long.
+        notice(f"the worktree of {request.worktree} is still being made: its history is copied")
+    path, repository, lock = opening.result()
     try:
         yield msgspec.structs.replace(
             request,

@@ -4,6 +4,7 @@
     folders      going down a tree that is an agent's, by descriptors
     listing      what is there, bounded          first_look the first one       comparison  the second one
     contents     the texts in between            differ     unified diffs        record   workspace.json
+    snapshots/   what is kept of one, so that it can be put back
     usage        how much a tree takes           removal    taking one away
 
 A workspace is the agent's: nothing of it is ever run here (git least of all), no link is followed, nothing
