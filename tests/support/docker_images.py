@@ -7,7 +7,10 @@ image's entrypoint; BuildKit is no package there, so in its place stands a serve
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
+
+import pytest
 
 _BASE = "moat-base:bookworm"
 _LABEL = "moat.test-image"
@@ -39,12 +42,14 @@ RUN printf '%s\\n' '#!/usr/bin/env python3' \\
 
 
 def docker_image(dockerfile: str, name: str) -> str:
-    """The image's name; raises when it cannot be made, with what the build said."""
+    """The image's name. Where it cannot be made the test skips, or fails in CI, with what the build said."""
     ref = f"moat-test-{name}:{hashlib.sha256(dockerfile.encode()).hexdigest()[:12]}"
     if subprocess.run(["docker", "image", "inspect", ref], capture_output=True, check=False).returncode:
         made = subprocess.run(
             ["docker", "build", "-q", "-t", ref, "-"],
             input=dockerfile.encode(), capture_output=True, check=False, timeout=170,
         )  # fmt: skip
-        assert made.returncode == 0, made.stderr.decode()[-2000:]
+        if made.returncode:
+            absent = pytest.fail if os.environ.get("CI") else pytest.skip
+            absent(f"the image {ref} could not be made: {made.stderr.decode()[-500:]}")
     return ref
