@@ -56,7 +56,7 @@ _KEYS = (
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
-_HOOKS = ("post_build_root", "post_build", "pre_run")
+HOOKS = ("post_build_root", "post_build", "pre_run")
 _HOOK_BYTES = 64 * 1024  # the kernel takes no word of a command longer than 128 KiB
 _RUNTIMES = ("docker", "bubblewrap", "apple")
 
@@ -261,7 +261,7 @@ def _dependencies(value: Value) -> tuple[Dependency, ...]:
 def _hooks(value: Value) -> HooksConfig:
     value.verbatim = True
     hooks: dict[str, str] = {}
-    for name, item in value.section(_HOOKS).items():
+    for name, item in value.section(HOOKS).items():
         hooks[name] = item.text("lines for sh -ec")
         if not hooks[name].isascii() and any("\ud800" <= each <= "\udfff" for each in hooks[name]):
             raise item.refused("expected lines for sh -ec, found half a character")

@@ -39,6 +39,8 @@ class WorkspaceInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     env: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()  # "REFERENCE as VARIABLE"
     services: tuple[str, ...] = ()  # e.g. "postgres@17"
+    tools: tuple[str, ...] = ()  # what is put into the image: "node@20", "npm:eslint", "jq"
+    hooks: tuple[str, ...] = ()  # names
     memory_mb: int | None = None
     cpus: float | None = None
     docker: str = ""  # "host" or "dind"
@@ -46,7 +48,9 @@ class WorkspaceInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def describe_workspace(home: Home, path: str) -> WorkspaceInfo:
     """Never raises for what is in the directory: that is told in `problem`. Blocking."""
-    from engine.config import check_workspace, load_agent_config
+    from engine.config import HooksConfig, check_workspace, load_agent_config
+    from engine.config.agent_file import HOOKS
+    from engine.images import image_wishes
     from engine.run.docker_access import access_of
 
     folder = Path(os.path.abspath(os.path.expanduser(path.strip() or ".")))
@@ -78,6 +82,8 @@ def describe_workspace(home: Home, path: str) -> WorkspaceInfo:
         ports=tuple(map(str, config.ports)),
         env=tuple(config.env),
         secrets=tuple(f"{reference} as {name}" for name, reference in config.secrets.items()),
+        tools=image_wishes(config.dependencies, HooksConfig()),
+        hooks=tuple(name for name in HOOKS if getattr(config.hooks, name).strip()),
         services=tuple(str(wanted) for wanted in config.dependencies if wanted.kind == "service"),
         memory_mb=config.container.memory,
         cpus=config.container.cpus,

@@ -35,6 +35,20 @@ def test_output_is_byte_for_byte_and_the_exit_code_the_agents(moat, workspace):
     assert done.stderr.replace(moats, b"") == agent
 
 
+def test_the_hook_pre_run_comes_first_and_the_command_is_as_without_it(moat, workspace):
+    file = workspace / "agent.yaml"
+    file.write_text("hooks:\n  pre_run: |\n    echo hook $(pwd) $HTTP_PROXY | cut -c-30; cat\n")
+    words = ("sh", "-c", "printf '[%s]' \"$@\"; cat", "sh", "$x", "a  b", "", "'")
+    done = moat("run", workspace, "-i", *BUBBLEWRAP, "--", *words, given=b"typed")
+    first, rest = done.stdout.split(b"\n", 1)
+    assert first.startswith(b"hook /workspace http://moat:")
+    assert rest == b"[$x][a  b][][']typed"
+    file.write_text("hooks: {pre_run: exit 9}\n")
+    failed = moat("run", workspace, "--accept-config", *BUBBLEWRAP, "--", "echo", "no", check=False)
+    assert (failed.returncode, failed.stdout) == (9, b"")
+    assert b"moat: the hook pre_run failed with exit code 9\n" in failed.stderr
+
+
 def test_an_interactive_run_reads_what_is_piped_in(moat, workspace):
     sent = os.urandom(300_000)
     assert moat("run", workspace, "-i", *BUBBLEWRAP, "--", "cat", given=sent).stdout == sent

@@ -38,6 +38,10 @@ def said_by(info: WorkspaceInfo) -> tuple[str, bool]:
         parts.append(f"image {info.image}")
     if info.sandbox is not None:
         parts.append("gVisor" if info.sandbox else "no gVisor")
+    if info.tools:
+        parts.append("tools " + ", ".join(info.tools))
+    if info.hooks:
+        parts.append("hooks " + ", ".join(info.hooks))
     if info.services:
         parts.append("with " + ", ".join(info.services))
     if info.decoys:

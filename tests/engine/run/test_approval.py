@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import AgentConfig, HostRules, Mount, NetworkConfig, parse_port, parse_volume
+from engine.config import AgentConfig, HooksConfig, HostRules, Mount, NetworkConfig, parse_port, parse_volume
 from engine.config.agent_config import ServiceConfig
 from engine.config.dependencies import parse_dependency
 from engine.config.rules import parse_rule
@@ -27,6 +27,14 @@ def served(image=""):
     return AgentConfig(
         network=NetworkConfig(policy="strict"), dependencies=wanted, services={"redis": ServiceConfig(image)}
     )
+
+
+def tools(*words):
+    return config(dependencies=tuple(map(parse_dependency, words)))
+
+
+def hooked(**hooks):
+    return config(hooks=HooksConfig(**hooks))
 
 
 def ruled(*texts):
@@ -84,6 +92,12 @@ def mount(source, *, read_only, target="/data"):
         ),
         (config(), config(ports=("web:3000",)), "port web:3000 on this machine"),
         (config(ports=("web:3000",)), config(ports=("web:22",)), "port web:22 on this machine"),
+        (config(), tools("npm:eslint@9"), "dependency npm:eslint@9"),
+        (tools("jq"), tools("jq", "node@20"), "dependency node@20"),
+        (config(), hooked(pre_run="a\nb"), "run before the command: a ⏎ b"),
+        (config(), hooked(post_build_root="id"), "run as root while the image is made: id"),
+        (hooked(post_build="a" * 300 + "b"), hooked(post_build="a" * 300 + "c"), f"{'a' * 300}…"),
+        (hooked(post_build="a\nb"), hooked(post_build="a ⏎ b"), "a ⏎ b"),  # looks the same, and is not
         (config(), config(volumes=("cache:/cache",)), "volume cache:/cache:rw"),
         (config(volumes=("a:/a:ro",)), config(volumes=("a:/a",)), "volume a:/a:rw"),
         (config(volumes=("a:/a",)), config(volumes=("a:/etc",)), "volume a:/etc:rw"),
@@ -102,6 +116,8 @@ def test_threat_39_what_grew_is_named(before, now, wish):
         (config(mounts=(mount("/a", read_only=False),)), config(mounts=(mount("/a", read_only=True),))),
         (config(policy="permissive"), config(policy="strict")),
         (config(sandbox=False), config()),
+        (tools("jq", "node@20"), tools("node@20")),
+        (hooked(pre_run="a", post_build="b"), hooked(pre_run="a")),
         (config(), served()),  # the official image
         (config(), served("redis:7")),
         (served("evil.test/redis"), served()),

@@ -70,6 +70,38 @@ def test_what_a_runtime_cannot_do_is_refused(tmp_path, asking, more, said):
         settled(tmp_path, asking, **{"runtime": "bubblewrap", **more})
 
 
+@pytest.mark.parametrize(
+    ("runtime", "text", "said"),
+    [
+        ("bubblewrap", "dependencies: [jq]", "no images, and jq would be put into one"),
+        ("bubblewrap", "dependencies: [node@20]", "no images, and node@20 would be put into one"),
+        ("bubblewrap", "hooks: {post_build: x}", r"no images, and hook post_build \("),
+        ("apple", "dependencies: [node@20, jq]", "makes no images, and packages jq would be put into one"),
+        ("docker", "dependencies: ['npm:eslint']", "npm:eslint needs node"),
+    ],
+)
+def test_tools_are_refused_where_no_image_can_have_them(tmp_path, asking, runtime, text, said, monkeypatch):
+    monkeypatch.setattr("engine.run.spec.choose_runtime", lambda asked, environment, config: asked)
+    (tmp_path / "ws" / "agent.yaml").write_text(f"{text}\ncommand: x\n")
+    with pytest.raises(UsageError, match=said) as caught:
+        settled(tmp_path, asking, runtime=runtime)
+    assert caught.value.remedy
+
+
+def test_the_image_is_the_persons_then_the_files_then_the_languages(tmp_path, asking, monkeypatch):
+    monkeypatch.setattr("engine.run.spec.choose_runtime", lambda asked, environment, config: asked)
+    file = tmp_path / "ws" / "agent.yaml"
+    file.write_text("dependencies: [node@20]\nhooks: {pre_run: x}\ncommand: x\n")
+    assert settled(tmp_path, asking, runtime="docker").image == "node:20-slim"
+    assert settled(tmp_path, asking, runtime="apple").image == "node:20-slim"
+    assert settled(tmp_path, asking, runtime="docker", image="mine").image == "mine"
+    file.write_text("image: theirs\ncommand: x\n")
+    assert settled(tmp_path, asking, runtime="docker").image == "theirs"
+    assert settled(tmp_path, asking, runtime="docker", image="mine").image == "mine"
+    file.write_text("hooks: {pre_run: x}\ncommand: x\n")
+    assert settled(tmp_path, asking, runtime="bubblewrap").image == ""
+
+
 @pytest.mark.parametrize("runtime", ["bubblewrap", "apple"])
 def test_services_are_refused_where_nothing_can_run_beside_the_agent(tmp_path, asking, runtime, monkeypatch):
     monkeypatch.setattr("engine.run.spec.choose_runtime", lambda asked, environment, config: asked)

@@ -22,6 +22,8 @@ def test_all_that_agent_yaml_says_is_in_one_line():
         ports=("web:3000", "api:8080"),
         env=("A", "B"),
         services=("postgres@17", "redis@7"),
+        tools=("node@20", "jq"),
+        hooks=("pre_run",),
     )
     text, bad = said_by(info)
     assert not bad
@@ -30,7 +32,7 @@ def test_all_that_agent_yaml_says_is_in_one_line():
         "with postgres@17, redis@7",
     ):  # fmt: skip
         assert part in text
-    for part in ("1 volume", "ports web:3000, api:8080"):
+    for part in ("1 volume", "ports web:3000, api:8080", "tools node@20, jq", "hooks pre_run"):
         assert part in text
 
 
