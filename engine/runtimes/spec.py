@@ -68,7 +68,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     rootfs, hidden: for a runtime without images, the directory tree that is its system ("": this machine's
         own), and the places of this machine that must not be seen in it.
     address: its own on the network; empty takes any.
-    memory_files: an absolute path where a directory of the container's user is, in memory; "" for none.
+    memory_files: an absolute path where a directory is that anybody may write to, in memory; "" for none.
     kept: an image will be made of it, so nothing is put in that would stay.
     groups: ids of groups that its user is in besides.
     engine_socket: the path, on this machine, of the engine's own socket, to be shown in the container: who

@@ -100,8 +100,8 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
     elif spec.dns:
         config["Dns"] = list(spec.dns)
     if spec.memory_files:
-        uid, _, gid = (spec.user or "0:0").partition(":")
-        config.setdefault("Tmpfs", {})[spec.memory_files] = f"mode=0755,uid={uid},gid={gid}"
+        # For any user, as /tmp: Podman takes no owner.
+        config.setdefault("Tmpfs", {})[spec.memory_files] = "mode=1777"
     if spec.groups:
         config["GroupAdd"] = [str(group) for group in spec.groups]
     if spec.engine_socket:

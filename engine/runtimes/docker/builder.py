@@ -66,7 +66,11 @@ class DockerBuilder:
             found = await made.show()
             own = (await docker.images.inspect(str(found["Image"]))).get("Config") or {}
             answer = await made.commit(
-                repository=repository, tag=tag, changes=changes(own, home_label), timeout=_COMMIT_TIMEOUT
+                repository=repository,
+                tag=tag,
+                changes=changes(own, home_label),
+                config={},  # Podman wants one
+                timeout=_COMMIT_TIMEOUT,
             )
         return str(answer["Id"])
 
@@ -94,7 +98,8 @@ def changes(own: Mapping[str, Any], home_label: str) -> list[str]:
     those must be nobody's who starts this image without Moat.
     """
     entrypoint, command = own.get("Entrypoint") or [], own.get("Cmd") or []
-    lines = [f"LABEL {RUN_LABEL}= {HOME_LABEL}= {IMAGE_LABEL}={home_label}"]
+    # One a line: Podman takes the rest of a line for the first one's value.
+    lines = [f"LABEL {RUN_LABEL}=", f"LABEL {HOME_LABEL}=", f"LABEL {IMAGE_LABEL}={home_label}"]
     if entrypoint:
         lines.append(f"ENTRYPOINT {json.dumps(entrypoint)}")
     # Without either, Docker would keep the step's shell; a shell that is named is at least no surprise.
@@ -134,4 +139,6 @@ def _unhurried() -> aiohttp.ClientTimeout:
 
 
 def _names(tags: Iterable[str]) -> tuple[str, ...]:
-    return tuple(tag for tag in tags if tag != "<none>:<none>")
+    """As Moat gave them: Podman puts a registry before a name that has none."""
+    plain = (tag.removeprefix("docker.io/library/").removeprefix("localhost/") for tag in tags)
+    return tuple(tag for tag in plain if tag != "<none>:<none>")
