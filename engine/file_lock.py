@@ -15,6 +15,7 @@ from engine.home import Home
 
 _PAUSE = 0.01  # seconds between two tries: the kernel's own wait would know no limit
 _AWAITED_PAUSE = 0.1
+_LOOKS_IN_HALF_A_MINUTE = 300
 
 
 @contextlib.contextmanager
@@ -41,18 +42,20 @@ async def awaited_file_lock(
 ) -> AsyncIterator[None]:
     """As file_lock, for what others may hold for minutes: a cancellation ends the wait.
 
-    waiting: called once when somebody else holds it.
+    waiting: called when somebody else holds it, and again every half minute.
     """
     fd = home.open_private(path, os.O_RDWR | os.O_CREAT)
     try:
-        if not _taken(fd):
-            waiting()
-            try:
-                async with asyncio.timeout(patience):
-                    while not _taken(fd):  # noqa: ASYNC110 - a file lock of another process: nothing to await
-                        await asyncio.sleep(_AWAITED_PAUSE)
-            except TimeoutError:
-                raise late from None
+        looks = 0
+        try:
+            async with asyncio.timeout(patience):
+                while not _taken(fd):  # a file lock of another process: there is nothing to await
+                    if looks % _LOOKS_IN_HALF_A_MINUTE == 0:
+                        waiting()
+                    looks += 1
+                    await asyncio.sleep(_AWAITED_PAUSE)
+        except TimeoutError:
+            raise late from None
         yield
     finally:
         os.close(fd)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import shlex
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from engine.errors import ImageUnavailable
+from engine.errors import ImageUnavailable, MoatError
 from engine.home import Home
 from engine.images import Step
 from engine.run.environment import CA_BUNDLE, CA_CERT, CA_DIR, container_environment
@@ -80,11 +80,15 @@ class StepMaker:
         """
         around = self._around
         around.log.begin(doing)
+        return await _told(self._layer(step, parent, name), doing, around.log, around.say)
+
+    async def _layer(self, step: Step, parent: str, name: str) -> str:
+        around = self._around
         container = await whole(around.engine.create(self._spec(step, parent)))
         try:
             if step.source:
                 await self._builder.copy_from(step.source, step.paths, container)
-            code = await self._carried_out(step, container, doing)
+            code = await self._carried_out(step, container)
             if code:
                 raise await self._failed(step, container, code)
             label = home_label(around.home.root)
@@ -92,21 +96,18 @@ class StepMaker:
         finally:
             await asyncio.shield(asyncio.ensure_future(container.remove()))
 
-    async def _carried_out(self, step: Step, container: Container, doing: str) -> int:
+    async def _carried_out(self, step: Step, container: Container) -> int:
         log = self._around.log
         attachment = await container.attach()
         try:
             await container.start()
             async with asyncio.timeout(STEP_TIMEOUT), asyncio.TaskGroup() as group:
-                ticking = group.create_task(_tick(doing, log, self._around.say))
                 given = step_input(step, self._around.trust, self._variables())
                 group.create_task(_hand_over(attachment, given))
                 async for stream, data in attachment:
                     log.feed(stream, data)
                 log.finish()
-                code = await container.wait()
-                ticking.cancel()
-            return code
+                return await container.wait()
         except TimeoutError:
             raise ImageUnavailable(
                 f"the image could not be made: {step.title} did not end within {STEP_TIMEOUT / 60:g} minutes",
@@ -177,6 +178,20 @@ def step_input(step: Step, trust: Trust, env: Mapping[str, str]) -> bytes:
         b"",
     ]
     return b"\n".join(lines)
+
+
+async def _told[T](work: Coroutine[Any, Any, T], doing: str, log: ImageLog, say: Callable[[str], None]) -> T:
+    """What `work` gives, or raises; while it lasts it is said from time to time that it goes on."""
+    async with asyncio.TaskGroup() as group:
+        ticking = group.create_task(_tick(doing, log, say))
+        try:
+            done, problem = await work, None
+        except MoatError as error:  # the group would wrap it
+            problem = error
+        ticking.cancel()
+    if problem is not None:
+        raise problem
+    return done
 
 
 async def _tick(doing: str, log: ImageLog, say: Callable[[str], None]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -7,7 +8,7 @@ import threading
 import pytest
 
 from engine.errors import HomeError
-from engine.file_lock import file_lock
+from engine.file_lock import awaited_file_lock, file_lock
 from engine.home import Home
 
 LATE = HomeError("it took too long")
@@ -65,3 +66,26 @@ def test_a_lock_that_is_a_link_is_refused(home, tmp_path):
     with pytest.raises(HomeError, match="symbolic link"), file_lock(home, home.root / "lock", 0, LATE):
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+async def test_one_that_is_awaited_says_so_and_can_be_given_up(home):
+    told = asyncio.Event()
+
+    async def second(patience):
+        async with awaited_file_lock(home, home.root / "lock", patience, LATE, told.set):
+            return "held"
+
+    with file_lock(home, home.root / "lock", 0, LATE):
+        with pytest.raises(HomeError, match="too long"):
+            await second(0.05)
+        assert told.is_set()
+        told.clear()
+        given_up = asyncio.ensure_future(second(30))
+        await asyncio.wait_for(told.wait(), 20)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        waiting = asyncio.ensure_future(second(30))
+        await asyncio.sleep(0)
+    assert await waiting == "held"
+    assert await second(0) == "held"

@@ -14,6 +14,7 @@ from engine.runtimes.docker.errors import explain, image_missing
 from engine.runtimes.spec import ImageFacts
 
 SILENCE = 60.0  # seconds without a word from the registry before a pull is given up
+STILL_AT_IT = 30.0  # seconds after which it is said again how far it got
 PULL_TIMEOUT = 1800.0  # seconds for a whole pull
 
 
@@ -67,9 +68,11 @@ async def has_image(client: Client, ref: str) -> bool:
 
 
 async def _follow(progress: AsyncIterator[dict[str, Any]], say: Callable[[str], None]) -> None:
-    """Say each layer that is complete, and give up when nothing comes any more."""
+    """Say each layer that is complete, and now and then that it goes on; give up when nothing comes."""
     steps = aiter(progress)
     done = total = 0
+    clock = asyncio.get_running_loop().time
+    said = clock()
     while True:
         try:
             async with asyncio.timeout(SILENCE):
@@ -78,6 +81,8 @@ async def _follow(progress: AsyncIterator[dict[str, Any]], say: Callable[[str], 
             return
         status = str(step.get("status", ""))
         total += status == "Pulling fs layer"
-        if status in ("Pull complete", "Already exists"):
-            done += 1
+        complete = status in ("Pull complete", "Already exists")
+        done += complete
+        if complete or clock() - said > STILL_AT_IT:
+            said = clock()
             say(f"pulling: {done} of {max(done, total)} layers")
