@@ -77,59 +77,59 @@ if TYPE_CHECKING:
     from engine.loop import run_in_loop as run_in_loop
     from engine.proxy.replay import Change as Change
     from engine.proxy.suggest import Suggestion as Suggestion
-    from engine.run.approvals import answer_approval as answer_approval
-    from engine.run.approvals import waiting_approvals as waiting_approvals
-    from engine.run.approvals import watch_approvals as watch_approvals
-    from engine.run.audit_view import audit_counts as audit_counts
-    from engine.run.audit_view import audit_newest as audit_newest
-    from engine.run.audit_view import audit_page as audit_page
-    from engine.run.audit_view import audit_pages as audit_pages
-    from engine.run.audit_view import audit_place as audit_place
-    from engine.run.audit_view import prove_entries as prove_entries
-    from engine.run.audit_view import standalone_verifier as standalone_verifier
-    from engine.run.audit_view import verify_bundle as verify_bundle
-    from engine.run.audit_view import verify_bundle_file as verify_bundle_file
-    from engine.run.evidence import Replay as Replay
-    from engine.run.evidence import replay_policy as replay_policy
-    from engine.run.evidence import suggest_policy as suggest_policy
-    from engine.run.installation import InstallationAudit as InstallationAudit
-    from engine.run.installation import RunAudit as RunAudit
-    from engine.run.installation import audit_installation as audit_installation
-    from engine.run.installation import missing_runs as missing_runs
-    from engine.run.joining import attach_run as attach_run
-    from engine.run.joining import exec_in_run as exec_in_run
-    from engine.run.library import audit_entries as audit_entries
-    from engine.run.library import export_bundle as export_bundle
-    from engine.run.library import find_run as find_run
-    from engine.run.library import list_runs as list_runs
-    from engine.run.library import verify_run as verify_run
+    from engine.run.control.approvals import answer_approval as answer_approval
+    from engine.run.control.approvals import waiting_approvals as waiting_approvals
+    from engine.run.control.approvals import watch_approvals as watch_approvals
+    from engine.run.control.rename import rename_run as rename_run
     from engine.run.lifecycle import clean as clean
     from engine.run.lifecycle import destroy_run as destroy_run
     from engine.run.lifecycle import reap as reap
     from engine.run.lifecycle import run_attached as run_attached
     from engine.run.lifecycle import start_detached as start_detached
     from engine.run.lifecycle import stop_run as stop_run
-    from engine.run.open_file import OpenView as OpenView
-    from engine.run.open_file import read_open as read_open
-    from engine.run.rename import rename_run as rename_run
+    from engine.run.reading.audit_view import audit_counts as audit_counts
+    from engine.run.reading.audit_view import audit_newest as audit_newest
+    from engine.run.reading.audit_view import audit_page as audit_page
+    from engine.run.reading.audit_view import audit_pages as audit_pages
+    from engine.run.reading.audit_view import audit_place as audit_place
+    from engine.run.reading.audit_view import prove_entries as prove_entries
+    from engine.run.reading.audit_view import standalone_verifier as standalone_verifier
+    from engine.run.reading.audit_view import verify_bundle as verify_bundle
+    from engine.run.reading.audit_view import verify_bundle_file as verify_bundle_file
+    from engine.run.reading.evidence import Replay as Replay
+    from engine.run.reading.evidence import replay_policy as replay_policy
+    from engine.run.reading.evidence import suggest_policy as suggest_policy
+    from engine.run.reading.installation import InstallationAudit as InstallationAudit
+    from engine.run.reading.installation import RunAudit as RunAudit
+    from engine.run.reading.installation import audit_installation as audit_installation
+    from engine.run.reading.installation import missing_runs as missing_runs
+    from engine.run.reading.library import audit_entries as audit_entries
+    from engine.run.reading.library import export_bundle as export_bundle
+    from engine.run.reading.library import find_run as find_run
+    from engine.run.reading.library import list_runs as list_runs
+    from engine.run.reading.library import verify_run as verify_run
+    from engine.run.reading.tail import LogTail as LogTail
+    from engine.run.reading.tail import RequestTail as RequestTail
+    from engine.run.reading.uses import run_uses as run_uses
+    from engine.run.records.open_file import OpenView as OpenView
+    from engine.run.records.open_file import read_open as read_open
     from engine.run.request import RunRequest as RunRequest
-    from engine.run.snapshots import Restoration as Restoration
-    from engine.run.snapshots import list_snapshots as list_snapshots
-    from engine.run.snapshots import make_snapshot as make_snapshot
-    from engine.run.snapshots import remove_snapshot as remove_snapshot
-    from engine.run.snapshots import restore_snapshot as restore_snapshot
-    from engine.run.tail import LogTail as LogTail
-    from engine.run.tail import RequestTail as RequestTail
-    from engine.run.terminal import AgentIO as AgentIO
-    from engine.run.uses import run_uses as run_uses
-    from engine.run.volumes import list_volumes as list_volumes
-    from engine.run.volumes import remove_volume as remove_volume
-    from engine.run.workspace import WorkspaceInfo as WorkspaceInfo
-    from engine.run.workspace import describe_workspace as describe_workspace
-    from engine.run.worktree import Cleaned as Cleaned
-    from engine.run.worktree import clean_worktrees as clean_worktrees
-    from engine.run.worktree import fetch_worktrees as fetch_worktrees
-    from engine.run.worktree import list_worktrees as list_worktrees
+    from engine.run.terminals.joining import attach_run as attach_run
+    from engine.run.terminals.joining import exec_in_run as exec_in_run
+    from engine.run.terminals.terminal import AgentIO as AgentIO
+    from engine.run.workspace.describe import WorkspaceInfo as WorkspaceInfo
+    from engine.run.workspace.describe import describe_workspace as describe_workspace
+    from engine.run.workspace.snapshots import Restoration as Restoration
+    from engine.run.workspace.snapshots import list_snapshots as list_snapshots
+    from engine.run.workspace.snapshots import make_snapshot as make_snapshot
+    from engine.run.workspace.snapshots import remove_snapshot as remove_snapshot
+    from engine.run.workspace.snapshots import restore_snapshot as restore_snapshot
+    from engine.run.workspace.volumes import list_volumes as list_volumes
+    from engine.run.workspace.volumes import remove_volume as remove_volume
+    from engine.run.workspace.worktree import Cleaned as Cleaned
+    from engine.run.workspace.worktree import clean_worktrees as clean_worktrees
+    from engine.run.workspace.worktree import fetch_worktrees as fetch_worktrees
+    from engine.run.workspace.worktree import list_worktrees as list_worktrees
     from engine.ssh_agent import SshKey as SshKey
     from engine.ssh_agent import SshOffer as SshOffer
     from engine.workspace.record import LeftOut as LeftOut
@@ -168,31 +168,33 @@ _HOMES = {
     ),
     "engine.grants": ("FoundToken",),
     "engine.home": ("Home",),
-    "engine.run.approvals": ("answer_approval", "waiting_approvals", "watch_approvals"),
-    "engine.run.audit_view": (
+    "engine.run.control.approvals": ("answer_approval", "waiting_approvals", "watch_approvals"),
+    "engine.run.reading.audit_view": (
         "audit_counts", "audit_newest", "audit_page", "audit_pages", "audit_place", "prove_entries",
         "standalone_verifier", "verify_bundle", "verify_bundle_file",
     ),
-    "engine.run.installation": ("InstallationAudit", "RunAudit", "audit_installation", "missing_runs"),
-    "engine.run.joining": ("attach_run", "exec_in_run"),
+    "engine.run.reading.installation": (
+        "InstallationAudit", "RunAudit", "audit_installation", "missing_runs",
+    ),
+    "engine.run.terminals.joining": ("attach_run", "exec_in_run"),
     "engine.proxy.replay": ("Change",),
     "engine.proxy.suggest": ("Suggestion",),
-    "engine.run.evidence": ("Replay", "replay_policy", "suggest_policy"),
-    "engine.run.library": ("audit_entries", "export_bundle", "find_run", "list_runs", "verify_run"),
+    "engine.run.reading.evidence": ("Replay", "replay_policy", "suggest_policy"),
+    "engine.run.reading.library": ("audit_entries", "export_bundle", "find_run", "list_runs", "verify_run"),
     "engine.loop": ("run_in_loop",),
     "engine.run.lifecycle": ("clean", "destroy_run", "reap", "run_attached", "start_detached", "stop_run"),
-    "engine.run.open_file": ("OpenView", "read_open"),
-    "engine.run.rename": ("rename_run",),
+    "engine.run.records.open_file": ("OpenView", "read_open"),
+    "engine.run.control.rename": ("rename_run",),
     "engine.run.request": ("RunRequest",),
-    "engine.run.snapshots": (
+    "engine.run.workspace.snapshots": (
         "Restoration", "list_snapshots", "make_snapshot", "remove_snapshot", "restore_snapshot",
     ),
-    "engine.run.tail": ("LogTail", "RequestTail"),
-    "engine.run.terminal": ("AgentIO",),
-    "engine.run.uses": ("run_uses",),
-    "engine.run.volumes": ("list_volumes", "remove_volume"),
-    "engine.run.workspace": ("WorkspaceInfo", "describe_workspace"),
-    "engine.run.worktree": ("Cleaned", "clean_worktrees", "fetch_worktrees", "list_worktrees"),
+    "engine.run.reading.tail": ("LogTail", "RequestTail"),
+    "engine.run.terminals.terminal": ("AgentIO",),
+    "engine.run.reading.uses": ("run_uses",),
+    "engine.run.workspace.volumes": ("list_volumes", "remove_volume"),
+    "engine.run.workspace.describe": ("WorkspaceInfo", "describe_workspace"),
+    "engine.run.workspace.worktree": ("Cleaned", "clean_worktrees", "fetch_worktrees", "list_worktrees"),
     "engine.ssh_agent": ("SshKey", "SshOffer"),
     "engine.workspace.record": ("LeftOut",),
     "engine.workspace.snapshots.info": ("SnapshotInfo",),

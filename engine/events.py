@@ -156,8 +156,8 @@ class ControlRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     (somebody is there to answer approvals), `answer` (with `approval` and `answer`); `report` (an audit
     entry: `type` and `data`); `exec`, `attach`.
 
-    The last two turn the connection into a session once they are answered (engine/run/frames.py), and the
-    rest is theirs. command: empty is a shell. height, width: of the terminal, in characters.
+    The last two turn the connection into a session once they are answered, and the rest is theirs
+    (engine/run/terminals/frames.py). command: empty is a shell. height, width: the terminal's, in characters.
     """
 
     op: str

@@ -106,7 +106,7 @@ def save_grant(
 def _with_what_belongs_to_it(item: Provider, credential: Credential, source: str) -> Credential:
     """A value from a file that says more of it: when it expires, and how it is refreshed."""
     from engine.grants import find_token
-    from engine.run.refresh import with_refresh
+    from engine.run.granted.refresh import with_refresh
 
     sources = tuple(each for each in item.sources if (each.refresh or each.expires) and str(each) == source)
     found = find_token(msgspec.structs.replace(item, sources=sources), os.environ) if sources else None
@@ -278,7 +278,7 @@ def _ssh_grants(home: Home, profile: str, uses: dict[tuple[str, str], _Use]) -> 
 
 
 def _problem(state: GrantState, credential: Credential, used: _Use) -> str:
-    from engine.run.refresh import FAILED, REFUSED
+    from engine.run.granted.refresh import FAILED, REFUSED
 
     remedy = f"replace it: moat grant {credential.provider}"
     if state is GrantState.REFUSED:
@@ -300,7 +300,7 @@ def _host_keys(item: Mapping) -> str:
 
 
 def _state(credential: Credential, used: _Use) -> GrantState:
-    from engine.run.refresh import FAILED, TOKEN
+    from engine.run.granted.refresh import FAILED, TOKEN
 
     if FAILED in credential.metadata:
         return GrantState.STALE
@@ -329,7 +329,7 @@ class _Use(msgspec.Struct, frozen=True):
 
 def _last_uses(home: Home) -> dict[tuple[str, str], _Use]:
     """(profile, grant) -> its last use, from every run's `usage.json`."""
-    from engine.run.library import list_runs
+    from engine.run.reading.library import list_runs
 
     latest: dict[tuple[str, str], _Use] = {}
     for run in list_runs(home):

@@ -11,7 +11,7 @@ import pytest
 from engine.config import AgentConfig
 from engine.config.dependencies import parse_dependency
 from engine.grants import builtin_providers
-from engine.run.services import services_of, variables
+from engine.run.beside.services import services_of, variables
 from moat_tui.cli import main as cli
 
 README = (Path(__file__).parent.parent / "README.md").read_text()

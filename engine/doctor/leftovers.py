@@ -16,8 +16,8 @@ FindLeftovers = Callable[[Home], Awaitable[Sequence[str]]]
 
 async def find_leftovers(home: Home) -> list[str]:
     """Whatever carries this installation's label, without live runs' and what was kept on purpose."""
-    from engine.run.library import list_runs
     from engine.run.metadata import supervisor_alive
+    from engine.run.reading.library import list_runs
     from engine.runtimes import HostFacts, home_label, open_runtime
 
     host = await asyncio.to_thread(HostFacts.read)

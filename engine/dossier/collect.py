@@ -15,10 +15,10 @@ from engine.dossier.story import KINDS, Story
 from engine.errors import AuditError, HomeError, MoatError
 from engine.events import RunInfo, timestamp
 from engine.home import Home
-from engine.run.audit_view import audit_counts, audit_page
-from engine.run.library import AUDIT_DB, export_bundle, find_run, verify_run
-from engine.run.tail import LogTail, RequestTail
-from engine.run.workspace_record import bound_hash, read_workspace_record
+from engine.run.reading.audit_view import audit_counts, audit_page
+from engine.run.reading.library import AUDIT_DB, export_bundle, find_run, verify_run
+from engine.run.reading.tail import LogTail, RequestTail
+from engine.run.workspace.record import bound_hash, read_workspace_record
 
 MOST_BUNDLE = 24 * 1024 * 1024  # bytes that a page carries
 _MOST_LOG = 3 * MOST_BUNDLE // 2  # bytes of audit.db from which no bundle is made for it

@@ -22,8 +22,8 @@ from engine.config.policies import ASK, PERMISSIVE, STRICT
 from engine.errors import ApprovalNeeded, UsageError
 from engine.home import Home
 from engine.images import hook_title, image_wishes
-from engine.run.docker_access import access_of, wish
-from engine.run.services import services_of
+from engine.run.beside.services import services_of
+from engine.run.docker.access import access_of, wish
 from engine.runtimes import ABILITIES
 
 _SHOWN = 300  # characters of a hook

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from engine.events import RunInfo, timestamp
-from engine.run.injections import Granted
+from engine.run.granted.injections import Granted
 from engine.run.launch import Launched
 from engine.run.spec import RunSpec
 

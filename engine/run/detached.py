@@ -26,7 +26,7 @@ from engine.home import Home
 from engine.loop import run_in_loop
 from engine.run.metadata import read_metadata
 from engine.run.request import RunRequest
-from engine.run.terminal import AgentIO
+from engine.run.terminals.terminal import AgentIO
 
 _GIVE_UP = 15.0  # seconds a supervisor may take to end a run that is starting
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from engine.errors import MoatError
 from engine.events import timestamp
+from engine.run.beside.sidecar import Sidecars
 from engine.run.launch import Launched
-from engine.run.sidecar import Sidecars
 from engine.run.spec import RunSpec
 from engine.runtimes import Container
 

@@ -20,33 +20,33 @@ from typing import TYPE_CHECKING, Protocol
 
 from engine.errors import MoatError, ProxyError
 from engine.home import Home
-from engine.run.aws_delivery import AwsDelivery, deliver_aws
-from engine.run.docker_delivery import (
+from engine.run.beside.services import start_services, variables
+from engine.run.beside.sidecar import Sidecars
+from engine.run.docker.delivery import (
     DockerDelivery,
     DockerRecorder,
     deliver_docker,
     docker_surroundings,
     without_docker,
 )
+from engine.run.docker.inner import CLIENT_CONFIG
 from engine.run.environment import container_environment, trust_files
-from engine.run.image import RunImage, have_images, made_image, unchanged
-from engine.run.image_log import ImageLog
-from engine.run.image_step import Surroundings
-from engine.run.injections import Granted
-from engine.run.inner_docker import CLIENT_CONFIG
-from engine.run.listeners import Listeners, open_listeners
-from engine.run.port_relay import start_port_relay
+from engine.run.granted.aws_delivery import AwsDelivery, deliver_aws
+from engine.run.granted.injections import Granted
+from engine.run.granted.ssh_delivery import SshDelivery, deliver_ssh
+from engine.run.image.log import ImageLog
+from engine.run.image.make import RunImage, have_images, made_image, unchanged
+from engine.run.image.step import Surroundings
+from engine.run.network.listeners import Listeners, open_listeners
+from engine.run.network.port_relay import start_port_relay
+from engine.run.network.publishing import Dial, Publishing, announced, publish
+from engine.run.network.transparent import open_transparent, resolver_bind
 from engine.run.pre_run import with_pre_run
 from engine.run.proxy_life import ProxyLife
 from engine.run.proxy_spec import granted_proxy_spec, proxy_url
-from engine.run.publishing import Dial, Publishing, announced, publish
-from engine.run.services import start_services, variables
-from engine.run.sidecar import Sidecars
 from engine.run.spec import RunSpec
-from engine.run.ssh_delivery import SshDelivery, deliver_ssh
-from engine.run.transparent import open_transparent, resolver_bind
-from engine.run.volumes import volume_binds
 from engine.run.whole import whole
+from engine.run.workspace.volumes import volume_binds
 from engine.runtimes import (
     Attachment,
     Bind,
@@ -120,7 +120,7 @@ async def launch(
     say: Callable[[str], None],
     planned: Callable[[tuple[str, ...]], None] = lambda layers: None,
 ) -> Launched:
-    """Bring the run up; the agent starts when `ready` is over. planned: as engine/run/image.py.
+    """Bring the run up; the agent starts when `ready` is over. planned: as engine/run/image/make.py.
 
     On any error, and when cancelled, nothing of this process stays open; what the engine was asked for is
     left for the caller to remove by its label.

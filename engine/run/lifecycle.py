@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from engine.errors import HomeError, MoatError, RunStateError, RuntimeUnavailable
 from engine.events import ControlRequest, RunInfo
 from engine.home import Home
-from engine.run.control import ask
+from engine.run.control.control import ask
 from engine.run.metadata import read_metadata, supervisor_alive
 from engine.run.request import RunRequest
-from engine.run.terminal import AgentIO
+from engine.run.terminals.terminal import AgentIO
 
 if TYPE_CHECKING:
     from engine.runtimes import Runtime
@@ -49,7 +49,7 @@ async def run_attached(
 
     try:
         from engine.run.prepare import prepare
-        from engine.run.worktree import in_worktree
+        from engine.run.workspace.worktree import in_worktree
 
         async with in_worktree(home, request, notice) as opened:
             supervisor = await prepare(home, opened, io, notice, running)
@@ -144,7 +144,7 @@ async def destroy_run(home: Home, run_id: str) -> None:
     if run.keep or not run.state.ended:
         async with _opened(run.runtime) as engine:
             await engine.remove_run(run_id)
-    from engine.run.snapshots import remove_snapshots
+    from engine.run.workspace.snapshots import remove_snapshots
 
     await asyncio.to_thread(remove_snapshots, home, run_id)
     keys = KeySource(home)
@@ -182,9 +182,9 @@ async def clean(home: Home) -> list[str]:
 
     Returns one line for each thing done. Run directories, and so logs and proof, stay.
     """
-    from engine.run.images_left import needed_layers, remove_images
-    from engine.run.library import list_runs
-    from engine.run.snapshots import remove_orphans
+    from engine.run.image.left import needed_layers, remove_images
+    from engine.run.reading.library import list_runs
+    from engine.run.workspace.snapshots import remove_orphans
     from engine.runtimes import ABILITIES, choose_runtime, home_label
 
     done = [f"closed run {run.name} ({run.id}), which was interrupted" for run in await reap(home)]

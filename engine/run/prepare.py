@@ -15,16 +15,16 @@ from engine.grants import load_providers
 from engine.heads import require_key
 from engine.home import Home
 from engine.run.approval import approve
-from engine.run.aws_access import open_role
-from engine.run.decoys import make_decoys
-from engine.run.injections import Granted, open_grants
-from engine.run.refresh import router
+from engine.run.beside.services import new_passwords
+from engine.run.granted.aws_access import open_role
+from engine.run.granted.decoys import make_decoys
+from engine.run.granted.injections import Granted, open_grants
+from engine.run.granted.refresh import router
+from engine.run.granted.ssh_access import open_ssh
 from engine.run.request import RunRequest
-from engine.run.services import new_passwords
 from engine.run.spec import RunSpec, settle
-from engine.run.ssh_access import open_ssh
 from engine.run.supervisor import Supervisor
-from engine.run.terminal import AgentIO
+from engine.run.terminals.terminal import AgentIO
 from engine.secrets import Resolved, resolve_secrets
 from engine.ssh_agent import PREFIX
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from engine.proxy import ProxySpec
-from engine.run.aws_delivery import AwsDelivery
-from engine.run.injections import Granted
+from engine.run.granted.aws_delivery import AwsDelivery
+from engine.run.granted.injections import Granted
 from engine.run.spec import RunSpec
 from engine.runtimes import ProxyReach
 

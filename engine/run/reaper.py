@@ -15,9 +15,9 @@ from engine.audit import RecordedHead, append_and_close, container
 from engine.errors import AuditError, MoatError
 from engine.events import RequestRecord, RunInfo, RunState, timestamp
 from engine.home import Home
-from engine.run.library import AUDIT_DB, list_runs
 from engine.run.metadata import read_metadata, supervisor_alive, try_lock, write_metadata
-from engine.run.open_file import finish_open
+from engine.run.reading.library import AUDIT_DB, list_runs
+from engine.run.records.open_file import finish_open
 from engine.runtimes import Runtime
 
 INTERRUPTED = "its supervisor died; the run was closed by a later command"
@@ -84,7 +84,7 @@ def _close_log(home: Home, run_id: str, broken_off: Sequence[RequestRecord]) -> 
     from engine.audit.read import read_last_checkpoint
     from engine.credentials import KeySource
     from engine.heads import closing
-    from engine.run.records import network_entry
+    from engine.run.records.records import network_entry
 
     path = home.run(run_id) / AUDIT_DB
     recorded = _recorded(home, run_id)
@@ -107,7 +107,7 @@ def _close_log(home: Home, run_id: str, broken_off: Sequence[RequestRecord]) -> 
 def _recorded(home: Home, run_id: str) -> RecordedHead | None:
     """What the log must agree with before it is signed. Raises AuditError when it cannot be this run's."""
     from engine.heads import read_history
-    from engine.run.installation import recorded_fault
+    from engine.run.reading.installation import recorded_fault
 
     history = read_history(home)
     if history is None:

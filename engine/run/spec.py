@@ -42,10 +42,10 @@ from engine.proxy.destination import Destination
 from engine.proxy.dial import ConnectTo, parse_connect_to
 from engine.proxy.private import parse_private
 from engine.proxy.upstream_proxy import UpstreamProxy, find_upstream_proxy
-from engine.run.docker_access import settle_access
+from engine.run.beside.services import Service, services_of
+from engine.run.docker.access import settle_access
 from engine.run.names import check_run_name, new_run_id, new_run_name
 from engine.run.request import RunRequest
-from engine.run.services import Service, services_of
 from engine.runtimes import ABILITIES, Abilities, choose_runtime
 
 
@@ -94,7 +94,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     decoys: bool
     workspace_record: bool
     services: tuple[Service, ...]
-    docker: str  # "host", "dind" or "": engine/run/docker_access.py
+    docker: str  # "host", "dind" or "": engine/run/docker/access.py
     dind_image: str
     buildkit_image: str  # "" for none
     snapshot_at_start: bool

@@ -25,24 +25,24 @@ from engine.errors import AuditError, ContainerFailed, HomeError, MoatError, fir
 from engine.events import ControlReply, ControlRequest, RunInfo, RunState, timestamp
 from engine.heads import RunHeads
 from engine.home import Home
-from engine.run.approvals import FIRST_LEASE, ApprovalDesk
 from engine.run.beginning import first_info, given, kept_by
-from engine.run.carry import Carrier
-from engine.run.control import send_reply, serve_control
+from engine.run.beside.sidecar import Sidecars
+from engine.run.control.approvals import FIRST_LEASE, ApprovalDesk
+from engine.run.control.control import send_reply, serve_control
 from engine.run.freezing import Freezing
-from engine.run.injections import Granted
-from engine.run.interactive import joined
+from engine.run.granted.injections import Granted
 from engine.run.launch import Launched, launch
-from engine.run.library import AUDIT_DB
 from engine.run.metadata import SupervisorLock, write_metadata
 from engine.run.names import check_run_name
-from engine.run.records import RunRecords
-from engine.run.reports import take_report
-from engine.run.sessions import Sessions
-from engine.run.sidecar import Sidecars
+from engine.run.reading.library import AUDIT_DB
+from engine.run.records.records import RunRecords
+from engine.run.records.reports import take_report
 from engine.run.spec import RunSpec
-from engine.run.terminal import AgentIO
-from engine.run.workspace_life import workspace_life
+from engine.run.terminals.carry import Carrier
+from engine.run.terminals.interactive import joined
+from engine.run.terminals.sessions import Sessions
+from engine.run.terminals.terminal import AgentIO
+from engine.run.workspace.life import workspace_life
 from engine.runtimes import Runtime
 
 if TYPE_CHECKING:

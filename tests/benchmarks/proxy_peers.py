@@ -226,7 +226,7 @@ async def moat(home_path: str, ca: str, port: str, token: str, *numbers: str) ->
 async def _run(home, authority, ca: str, port: str, token: str, grants: int) -> AsyncIterator[int]:
     from engine.audit import AuditLog
     from engine.proxy import ProxyServer, ProxySpec, parse_connect_to
-    from engine.run.records import RunRecords
+    from engine.run.records.records import RunRecords
 
     run = f"run_benchmark{grants}"
     home.ensure_dir(home.run(run))

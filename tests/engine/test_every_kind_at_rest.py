@@ -18,8 +18,8 @@ from engine.granting import list_grants, save_aws_grant, save_grant
 from engine.grants import load_providers
 from engine.home import Home
 from engine.run.approval import approve
-from engine.run.aws_access import open_role
-from engine.run.injections import open_grants
+from engine.run.granted.aws_access import open_role
+from engine.run.granted.injections import open_grants
 from engine.ssh_agent import Mapping, SshMappings
 
 SEALED = (*PROVIDERS, AWS)

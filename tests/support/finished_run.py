@@ -12,11 +12,11 @@ from engine.dossier import write_dossier
 from engine.events import LogLine, RequestRecord, RunInfo, RunState, timestamp
 from engine.heads import RunHeads
 from engine.home import Home
-from engine.run.jsonl import LineFile
-from engine.run.library import export_bundle, verify_run
 from engine.run.metadata import write_metadata
-from engine.run.records import network_entry
-from engine.run.workspace_record import WORKSPACE_JSON
+from engine.run.reading.library import export_bundle, verify_run
+from engine.run.records.jsonl import LineFile
+from engine.run.records.records import network_entry
+from engine.run.workspace.record import WORKSPACE_JSON
 from engine.workspace import Look, WorkspaceRecord
 
 HOSTILE = "<script>alert(1)</script>\"'&\x1b]0;title\x07\u202egnp.exe"

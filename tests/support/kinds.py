@@ -15,7 +15,7 @@ from engine.granting import save_grant
 from engine.grants import Provider, builtin_providers, npm
 from engine.home import Home
 from engine.proxy import Injection
-from engine.run.injections import injection
+from engine.run.granted.injections import injection
 
 OWN = """
 mycorp:

@@ -12,7 +12,7 @@ from support.upstream import Upstream
 
 from engine.credentials import Credential
 from engine.grants import builtin_providers
-from engine.run.injections import injection
+from engine.run.granted.injections import injection
 
 HOST = "api.anthropic.com"
 VALUES = {"claude": "sk-ant-oat01-CANARYoauth0123456789", "anthropic": "sk-ant-api03-CANARYkey0123456789"}

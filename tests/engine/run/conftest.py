@@ -13,13 +13,14 @@ from engine.credentials import KeySource
 from engine.heads import read_pin
 from engine.home import Home
 from engine.proxy import CertificateAuthority
-from engine.run import carry, supervisor
-from engine.run.injections import Granted
+from engine.run import supervisor
+from engine.run.granted.injections import Granted
 from engine.run.metadata import read_metadata, supervisor_alive
 from engine.run.request import RunRequest
 from engine.run.spec import settle
 from engine.run.supervisor import Supervisor
-from engine.run.terminal import AgentIO
+from engine.run.terminals import carry
+from engine.run.terminals.terminal import AgentIO
 
 PATIENCE = 20  # seconds; every wait of these tests is for an event
 

@@ -6,7 +6,7 @@ import threading
 
 from engine.anchors.kept import read_anchored
 from engine.heads import read_history
-from engine.run.library import verify_run
+from engine.run.reading.library import verify_run
 
 
 def wait_for_push() -> None:

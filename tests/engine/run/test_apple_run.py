@@ -17,8 +17,8 @@ from engine.events import RunState
 from engine.run import spec
 from engine.run.lifecycle import run_attached
 from engine.run.request import RunRequest
-from engine.run.terminal import AgentIO
-from engine.run.volumes import list_volumes
+from engine.run.terminals.terminal import AgentIO
+from engine.run.workspace.volumes import list_volumes
 from engine.runtimes import HostFacts, home_label
 from engine.runtimes.apple import runtime as runtime_module
 

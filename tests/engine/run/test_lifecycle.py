@@ -12,10 +12,10 @@ from engine.audit import AuditLog, policy, read_entries, verify_log
 from engine.errors import HomeError, RunStateError, RuntimeUnavailable, UsageError
 from engine.events import RunInfo, RunState
 from engine.run import lifecycle, prepare, reaper, supervisor
-from engine.run.library import find_run, list_runs
 from engine.run.metadata import SupervisorLock, read_metadata, write_metadata
+from engine.run.reading.library import find_run, list_runs
 from engine.run.request import RunRequest
-from engine.run.terminal import AgentIO
+from engine.run.terminals.terminal import AgentIO
 
 A, B = "run_aaaaaaaaaaaa", "run_aabbbbbbbbbb"
 

@@ -7,7 +7,6 @@ import pytest
 from engine.errors import HomeError
 from engine.events import RunInfo, RunState
 from engine.home import Home
-from engine.run.library import find_run, list_runs
 from engine.run.metadata import (
     METADATA,
     SupervisorLock,
@@ -16,6 +15,7 @@ from engine.run.metadata import (
     try_lock,
     write_metadata,
 )
+from engine.run.reading.library import find_run, list_runs
 
 RUN = "run_0123456789ab"
 

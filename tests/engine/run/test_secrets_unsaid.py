@@ -7,7 +7,7 @@ import pytest
 from engine.config import AgentConfig
 from engine.credentials import Credential
 from engine.grants import builtin_providers
-from engine.run.injections import Granted, injection
+from engine.run.granted.injections import Granted, injection
 from engine.run.request import RunRequest
 from engine.run.spec import settle
 

@@ -9,8 +9,8 @@ from engine.errors import ContainerFailed, HomeError, ImageUnavailable, ProxyErr
 from engine.events import ControlRequest, RunState
 from engine.proxy import ProxyServer
 from engine.run import metadata, supervisor
-from engine.run.control import ask
-from engine.run.terminal import AgentIO
+from engine.run.control.control import ask
+from engine.run.terminals.terminal import AgentIO
 
 
 async def test_a_run_that_ends_by_itself(one_run):

@@ -9,9 +9,9 @@ import pytest
 
 from engine.errors import RuntimeUnavailable
 from engine.events import ControlRequest, RunState
-from engine.run.control import ask
-from engine.run.tail import LogTail
-from engine.run.terminal import AgentIO
+from engine.run.control.control import ask
+from engine.run.reading.tail import LogTail
+from engine.run.terminals.terminal import AgentIO
 
 PATIENCE_IN_THREAD = 30
 

@@ -11,7 +11,7 @@ from support.audit_cases import PIN, long_log, sealed_log
 from support.audit_forge import Log, Site, b64, closed
 
 import engine
-from engine.run.library import PUBLIC_KEY
+from engine.run.reading.library import PUBLIC_KEY
 
 RUN = "run_cccccccccccc"
 

@@ -10,7 +10,7 @@ import pytest
 from support.git_repository import Agents, Repository
 
 import engine
-from engine.run.worktree import in_worktree
+from engine.run.workspace.worktree import in_worktree
 
 
 @pytest.fixture

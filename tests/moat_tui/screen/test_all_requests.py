@@ -8,7 +8,7 @@ from support.waiting import screen_text, wait_for
 
 from engine import RunInfo, RunState
 from engine.run.metadata import SupervisorLock
-from engine.run.open_file import OpenFile
+from engine.run.records.open_file import OpenFile
 from moat_tui.screen.dialogs.report import ReportBody
 from moat_tui.screen.panes.requests import RequestsPane
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from support.screen_home import NOW, ago, request, write_requests
 
-from engine.run.open_file import OpenView
+from engine.run.records.open_file import OpenView
 from moat_tui.screen import followed_file, open_watch, request_search
 from moat_tui.screen.models import line_blocks
 from moat_tui.screen.models.filter_language import compile_filter

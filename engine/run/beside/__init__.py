@@ -1,0 +1,1 @@
+"""Containers beside the agent's, and the services that they are."""

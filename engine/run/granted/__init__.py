@@ -1,0 +1,1 @@
+"""What a run's grants become for its proxy and its container, and how they are kept alive."""

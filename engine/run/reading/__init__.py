@@ -1,0 +1,1 @@
+"""Runs, live or finished, for those who only look."""

@@ -1,0 +1,1 @@
+"""A run's files while they are written. Their one writer is its supervisor."""
