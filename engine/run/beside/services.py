@@ -146,7 +146,7 @@ def sidecar_of(
     server = _SERVERS[service.name]
     files = [PlacedFile(_PASSWORD_FILE, password.encode())]
     if service.name == "redis":
-        files.append(PlacedFile(_REDIS_CONFIG, _redis_config(password)))
+        files.append(PlacedFile(_REDIS_CONFIG, _redis_config(password, server.memory_mb)))
     database = {server.database_variable: _database(service)} if server.database_variable else {}
     return SidecarSpec(
         name=service.name,
@@ -207,8 +207,10 @@ def _database(service: Service) -> str:
     return service.env.get(server.database_variable) or server.database or _user(service)
 
 
-def _redis_config(password: str) -> bytes:
-    """It keeps nothing on disk: what it holds is gone with the run, and a copy that failed would stop it."""
+def _redis_config(password: str, memory_mb: int) -> bytes:
+    """It keeps nothing on disk: what it holds is gone with the run, and a copy that failed would stop it.
+    Full, it says so: killed for its memory, it would hang under gVisor (seen with 20240729).
+    """
     lines = ("port 6379", "bind * -::*", "protected-mode no", "dir /tmp", f"requirepass {password}",
-             'save ""', "appendonly no")  # fmt: skip
+             'save ""', "appendonly no", f"maxmemory {memory_mb * 3 // 4}mb")  # fmt: skip
     return "".join(f"{line}\n" for line in lines).encode()

@@ -125,6 +125,8 @@ def test_the_official_entrypoints_read_the_password_from_the_file_that_is_there(
     redis = sidecar(services("redis@7")[0]).container
     assert redis.command == ("redis-server", redis.files[1].path)
     assert b"requirepass pw-canary\n" in redis.files[1].content
+    assert b"maxmemory 768mb\n" in redis.files[1].content
+    assert redis.memory_mb == 1024
     assert redis.env == {}
 
 
