@@ -119,7 +119,7 @@ class Keeper:
                 raise Trouble(os.read(errors, 4096).decode(errors="replace").strip())
             place = f"/proc/{first}"
             self.namespaces = tuple(os.open(f"{place}/ns/{kind}", os.O_RDONLY) for kind in ("user", "net"))
-            wait_for(lambda: bool(read(f"{place}/uid_map")))
+            wait_for(lambda: is_mapped(place))
         finally:
             for descriptor in (status, errors):
                 os.close(descriptor)
@@ -303,6 +303,13 @@ def wait_for(there: Any) -> None:  # noqa: ANN401
         if time.monotonic() > end:
             raise Trouble("bubblewrap did not finish the run's network in time")
         time.sleep(_PAUSE)
+
+
+def is_mapped(place: str) -> bool:
+    """Whether the ids of that process's user namespace are settled. bubblewrap writes the users' first, and
+    in a namespace without the groups' the kernel makes no other one.
+    """
+    return all(read(f"{place}/{name}") for name in ("uid_map", "gid_map"))
 
 
 def read(path: str) -> bytes:
