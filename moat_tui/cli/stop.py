@@ -47,7 +47,7 @@ def stop(said: Invocation, run: str, kill: bool, as_json: bool) -> int:
 @options.as_json
 @click.pass_obj
 def destroy(said: Invocation, run: str, yes: bool, as_json: bool) -> int:
-    """Remove an ended run with its logs, requests and audit log. A live run is refused.
+    """Remove an ended run with its logs, requests, snapshots and audit log. A live run is refused.
 
     RUN is an id, the start of one, or a name; the latest run when left out. On a terminal it asks first;
     without one RUN has to be named, or --yes given.

@@ -80,8 +80,8 @@ class RunsDesk:
 
         name = visible(run.name)
         text = (
-            "Its output, requests and audit log are deleted here, and with them the proof of what it did. "
-            "Export the proof first if you may need it. The workspace stays as it is."
+            "Its output, requests, snapshots and audit log are deleted here, and with them the proof of what "
+            "it did. Export the proof first if you may need it. The workspace stays as it is."
         )
         if not await self._app.push_screen_wait(ConfirmDialog(f"Destroy {name}?", text, yes="Destroy")):
             return

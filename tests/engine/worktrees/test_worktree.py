@@ -236,14 +236,19 @@ def test_where_no_worktree_can_be_made(home, tmp_path, person, made):
             find_repository(home, place)
 
 
-def test_submodules_are_left_empty(person, make_worktree, tmp_path):
+def test_submodules_are_left_empty_and_one_has_worktrees_of_its_own(person, make_worktree, tmp_path):
     inner = Repository(tmp_path / "inner")
     person("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(inner.path), "sub")
     person("commit", "-q", "-m", "sub")
     made = make_worktree()
-
     assert os.listdir(made.place.tree / "sub") == []
     assert made.look().clean
+
+    own = Agents(person.path / "sub")
+    made = make_worktree("inside", of=own)
+    commit = made.agent("-c", "user.name=a", "-c", "user.email=b", "commit", "-q", "--allow-empty", "-m", "x")
+    assert made.fetch().commits == 1, commit
+    assert own("log", "--format=%s", "-1", "inside") == "x"
 
 
 def test_a_repository_with_sha256(tmp_path, make_worktree):
