@@ -12,7 +12,7 @@ from engine.errors import HomeError, MoatError
 from engine.home import Home
 from engine.worktrees.agents import References, plain, read_references
 from engine.worktrees.fetching import opened
-from engine.worktrees.git import Git
+from engine.worktrees.git import Git, failed
 from engine.worktrees.place import RECORD, Place, Worktree
 from engine.worktrees.repository import Repository, commit_of
 
@@ -95,10 +95,14 @@ def _changes(place: Place, repository: Repository, worktree: Worktree, found: Re
     looking = place.looking(repository.objects)
     _same_index(place.data, looking, tip)
     tree = str(place.tree)
-    said = looking(
+    done = looking.run(
         "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=traditional",
         "--ignore-submodules=all", timeout=_LOOK, GIT_WORK_TREE=tree,
     )  # fmt: skip
+    # What git cannot open it warns of, and then takes for empty.
+    if done.returncode or b"warning: could not open" in done.stderr:
+        raise failed("status", done.returncode, done.stderr)
+    said = done.stdout.decode(errors="surrogateescape")
     lines = [line for line in said.split("\0") if line]
     ignored = sum(line.startswith("!!") for line in lines)
     return len(lines) - ignored + _filled_submodules(looking, place.tree), ignored

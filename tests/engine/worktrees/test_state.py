@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from engine.worktrees.git import Git
 from engine.worktrees.state import remove
 
 
@@ -89,6 +90,24 @@ def test_what_cannot_be_found_out_is_a_problem(made, person, lost):
     shutil.rmtree(person.path if lost == "repository" else made.place.tree / ".git")
 
     assert made.look().problem
+    assert not made.look().clean
+
+
+def test_a_folder_that_cannot_be_opened_is_not_taken_for_empty(made, monkeypatch):
+    (made.place.tree / "closed").mkdir()
+    (made.place.tree / "closed/work").write_text("x")
+    run = Git.run
+
+    def warned(self, *words, **more):
+        done = run(self, *words, **more)
+        if words[0] == "status":  # root can open everything; this is what git says to anybody else
+            done.stdout = b""
+            done.stderr = b"warning: could not open directory 'closed/': Permission denied\n"
+        return done
+
+    monkeypatch.setattr(Git, "run", warned)
+
+    assert "could not open directory" in made.look().problem
     assert not made.look().clean
 
 
