@@ -20,6 +20,7 @@ from engine.errors import MoatError, UsageError
 
 QUICK = 60.0  # seconds
 LONG = 1800.0  # seconds, for what goes through a whole history
+MEMORY = 8 << 30  # bytes: an object of a few bytes may say that it is larger than this machine
 
 _SETTINGS = {
     "core.hooksPath": os.devnull,
@@ -30,6 +31,8 @@ _SETTINGS = {
     "core.untrackedCache": "false",
     "core.pager": "cat",
     "core.askPass": "",
+    "core.packedGitLimit": "1g",  # of the memory above
+    "core.packedGitWindowSize": "64m",
     "core.sshCommand": "false",
     "core.gitProxy": "false",
     "core.protectHFS": "true",
@@ -198,7 +201,8 @@ def _command(words: tuple[str, ...]) -> list[str]:
     if program is None:
         raise UsageError("a worktree needs git on this machine", remedy="Install it: apt install git")
     settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
-    return [os.path.abspath(program), "--no-pager", *settings, *words]
+    limited = ("/bin/sh", "-c", f'ulimit -v {MEMORY >> 10} 2>/dev/null; exec "$@"', "sh")
+    return [*limited, os.path.abspath(program), "--no-pager", *settings, *words]
 
 
 def _environ(more: Mapping[str, str]) -> dict[str, str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+import zlib
 
 import pytest
 from support.git_repository import Agents, Repository, trap
 
 from engine.errors import MoatError, UsageError
+from engine.worktrees import git
 from engine.worktrees.agents import Unreadable, parse_head, parse_packed
 from engine.worktrees.git import GitFailed
 from engine.worktrees.repository import find_repository
@@ -205,6 +208,41 @@ def test_trees_that_mean_harm_are_refused(made, person, name):
     with pytest.raises(GitFailed, match="cannot be taken"):
         made.fetch()
 
+    assert person.tip("fix/login") == before
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_object_that_is_larger_than_the_machine(made, person, monkeypatch, packed):
+    """A few hundred kilobytes that unpack to what would fill the memory."""
+    monkeypatch.setattr(git, "MEMORY", 192 << 20)
+    size = 256 << 20
+    data = hashlib.sha1(head := b"tree %d\0" % size)
+    for _ in range(256):
+        data.update(bytes(1 << 20))
+    tree = data.hexdigest()
+    squeezed = zlib.compressobj(1)
+    place = made.place.tree / ".git/objects" / tree[:2] / tree[2:]
+    place.parent.mkdir(exist_ok=True)
+    with place.open("wb") as file:
+        file.write(squeezed.compress(head))
+        for _ in range(256):
+            file.write(squeezed.compress(bytes(1 << 20)))
+        file.write(squeezed.flush())
+    body = (
+        f"tree {tree}\nparent {made.agent.tip('HEAD')}\nauthor a <a> 1 +0000\ncommitter a <a> 1 +0000\n\nx\n"
+    )
+    commit = made.agent("hash-object", "-w", "-t", "commit", "--literally", "--stdin", given=body)
+    if packed:
+        made.agent("pack-objects", "-q", ".git/objects/pack/pack", given=f"{commit}\n{tree}\n")
+        place.unlink()
+    (made.place.tree / ".git/refs/heads/fix").mkdir(exist_ok=True)
+    (made.place.tree / ".git/refs/heads/fix/login").write_text(commit)
+    before = person.tip("fix/login")
+
+    with pytest.raises(GitFailed, match="cannot be taken") as refused:
+        made.fetch()
+
+    assert "emory" in refused.value.detail
     assert person.tip("fix/login") == before
 
 
