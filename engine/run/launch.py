@@ -195,7 +195,7 @@ async def launch(
         resolver = (resolver_bind(home, spec.id, transparent.address),) if transparent else ()
         beside = docker_surroundings(home, spec, network, terms, trust, (port, token), resolver)
         docker = await deliver_docker(spec, terms, beside, sidecars, engine, recorder, say)
-        image = made or unchanged(spec.plan, await here)
+        image = made or unchanged(spec, await here, say)
         await services  # the agent finds them by their addresses
         container = await whole(
             engine.create(

@@ -26,6 +26,7 @@ from engine.run.image.step import StepMaker, Surroundings
 from engine.run.proxy_life import ProxyLife
 from engine.run.proxy_spec import proxy_spec, proxy_url
 from engine.run.reading.tail import RequestTail
+from engine.run.spec import RunSpec
 from engine.runtimes import ImageFacts, Runtime, home_label
 
 PATIENCE = 3600.0  # seconds to wait for another run's step, which may take half of it
@@ -52,9 +53,12 @@ async def have_images(engine: Runtime, plan: Plan, say: Callable[[str], None]) -
     return found
 
 
-def unchanged(plan: Plan, here: Mapping[str, ImageFacts]) -> RunImage:
+def unchanged(spec: RunSpec, here: Mapping[str, ImageFacts], say: Callable[[str], None]) -> RunImage:
     """Where there is nothing to add."""
-    return RunImage(plan.base, here[plan.base], _named(plan.base, here[plan.base]))
+    if spec.request.rebuild:
+        say("there is nothing to make anew: agent.yaml adds nothing to the image")
+    base = spec.plan.base
+    return RunImage(base, here[base], _named(base, here[base]))
 
 
 async def made_image(
