@@ -88,7 +88,8 @@ def test_it_is_made_once_and_anew_where_something_changed(home, workspace, mirro
         mirror.partition(":")[0], "nowhere.test"
     }  # fmt: skip
     entries = [entry["data"] for entry in home.entries("made") if entry["type"] == "container"]
-    assert [entry["action"] for entry in entries][:7] == ["building", "built"] * 3 + ["started"]
+    entries = [entry for entry in entries if entry["action"] in ("building", "built", "started")]
+    assert [entry["action"] for entry in entries] == ["building", "built"] * 3 + ["started"]
     name = home.run_named("made")["layers"][-1]
     assert f"image {name} (sha256:" in entries[6]["reason"]
     assert "with packages tree; hook post_build_root (sha256 " in entries[6]["reason"]
@@ -133,7 +134,8 @@ def test_a_step_that_fails_says_why_and_leaves_nothing(home, workspace):
     hooked(workspace, r"printf 'out\n\033]52;c;aGk=\007last'; kill -TERM $$")
     done = home("run", workspace, "--no-sandbox", "--accept-config", "--", "true", check=False)
     assert b"ended with exit code 143\n" in done.stderr
-    assert b"out / \xef\xbf\xbd]52;c;aGk=\xef\xbf\xbdlast\n" in done.stderr
+    assert b"\xef\xbf\xbd]52;c;aGk=\xef\xbf\xbdlast" in done.stderr
+    assert not {0x1B, 0x07} & {*done.stderr}
 
 
 def test_of_two_runs_that_want_the_same_one_makes_it(home, workspace):

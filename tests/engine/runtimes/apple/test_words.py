@@ -58,6 +58,7 @@ def test_the_images_entrypoint_stays_and_its_command_gives_way() -> None:
     image = ImageFacts("", ("entry",), ("own",))
     assert words(image=image)[-4:] == ["--", "entry", "agent", "--flag"]
     assert words(image=image, command=())[-3:] == ["--", "entry", "own"]
+    assert words(image=image, entrypoint=False)[-3:] == ["--", "agent", "--flag"]
 
 
 def test_paths_that_would_be_read_as_something_else() -> None:
