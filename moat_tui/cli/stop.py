@@ -82,7 +82,7 @@ def destroy(said: Invocation, run: str, yes: bool, as_json: bool) -> int:
 @options.as_json
 @click.pass_obj
 def clean(said: Invocation, as_json: bool) -> int:
-    """Remove containers and networks that dead or ended runs left. Logs and audit logs stay.
+    """Remove what dead or ended runs left: containers, networks, images that are used no more. Logs stay.
 
     \b
       moat clean

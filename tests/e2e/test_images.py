@@ -19,7 +19,7 @@ pytestmark = pytest.mark.docker
 
 ALL = """
 dependencies: [tree]
-network: {{policy: strict, allow: [{mirror}]}}
+network: {{policy: strict, allow: [{mirrors}]}}
 hooks:
   post_build_root: |
     echo "root: $(id -u) $(pwd)" >/etc/by-root
@@ -43,11 +43,14 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def mirror():
-    """Host and port of where the base image gets its packages."""
-    sources = docker("run", "--rm", TOOLS_IMAGE, "cat", "/etc/apt/sources.list")
-    parts = urlsplit(re.search(r"^deb (\S+)", sources, re.MULTILINE)[1])
-    return f"{parts.hostname}:{parts.port or {'http': 80, 'https': 443}[parts.scheme]}"
+def mirrors():
+    """Hosts and ports of where the base image gets its packages."""
+    files = "cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true"
+    sources = docker("run", "--rm", TOOLS_IMAGE, "sh", "-c", files)
+    found = map(urlsplit, re.findall(r"https?://[^\s]+", sources))
+    return sorted(
+        {f"{each.hostname}:{each.port or (443 if each.scheme == 'https' else 80)}" for each in found}
+    )
 
 
 def made(moat: Moat) -> list[str]:
@@ -72,11 +75,12 @@ def hooked(workspace: Path, *lines: str) -> None:
 
 
 @pytest.mark.gvisor
-def test_it_is_made_once_and_anew_where_something_changed(home, workspace, mirror):
+def test_it_is_made_once_and_anew_where_something_changed(home, workspace, mirrors):
     """With the policy strict: by the run's own proxy, without the workspace, and then found by gVisor too."""
-    text = ALL.format(mirror=mirror)
+    text = ALL.format(mirrors=", ".join(mirrors))
     (workspace / "agent.yaml").write_text(text)
-    given = ("--allow-private", mirror)
+    # A machine's own mirror may well be in its own network.
+    given = tuple(word for each in mirrors for word in ("--allow-private", each))
     first = home("run", "-n", "made", workspace, "--no-sandbox", *given)
     assert steps(first.stderr) == ["1 of 3", "2 of 3", "3 of 3"]
     asked = "the first run here; agent.yaml gives it: dependency tree; hook post_build_root (sha256 "
@@ -84,9 +88,9 @@ def test_it_is_made_once_and_anew_where_something_changed(home, workspace, mirro
     user, where = docker("run", "--rm", TOOLS_IMAGE, "id", "-u").strip(), "/root"
     lines = ["pre: /workspace", "tree ", "root: 0 /", f"403agent: {user} {where}"]
     assert first.stdout.decode().splitlines() == lines
-    assert {urlsplit(each["url"]).hostname for each in home.requests("made")} == {
-        mirror.partition(":")[0], "nowhere.test"
-    }  # fmt: skip
+    reached = {urlsplit(each["url"]).hostname for each in home.requests("made")}
+    assert "nowhere.test" in reached
+    assert reached <= {"nowhere.test", *(each.partition(":")[0] for each in mirrors)}
     entries = [entry["data"] for entry in home.entries("made") if entry["type"] == "container"]
     entries = [entry for entry in entries if entry["action"] in ("building", "built", "started")]
     assert [entry["action"] for entry in entries] == ["building", "built"] * 3 + ["started"]
