@@ -90,7 +90,8 @@ def test_threat_40_two_runs_of_one_name_and_port_never_cross(moat, workspace, tm
     assert curl(at_two, "who") == two["id"]
     begun = moat.entries(one["id"])
     assert f"ports web:{port}; volumes cache:/cache:rw" in begun[0]["data"]["message"]
-    assert f"web at {at_one}" in begun[1]["data"]["reason"]
+    started = next(entry["data"] for entry in begun if entry["data"].get("action") == "started")
+    assert f"web at {at_one}" in started["reason"]
     # A later run of the same workspace finds what the first one left; `--volume` says where, and read-only.
     seen = moat(
         "run",

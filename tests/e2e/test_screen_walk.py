@@ -34,8 +34,8 @@ class NearGitHub(Engine):
         flags = github.flags()
         self._there = {"connect_to": tuple(flags[1:4:2]), "upstream_ca": flags[-1]}
 
-    async def start(self, request):
-        return await super().start(msgspec.structs.replace(request, **self._there))
+    async def start(self, request, notice):
+        return await super().start(msgspec.structs.replace(request, **self._there), notice)
 
 
 class Walker:
