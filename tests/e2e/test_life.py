@@ -14,7 +14,7 @@ pytestmark = pytest.mark.docker
 # Rings the upstream for ever, noting each answer's status in the workspace.
 RINGER = """
 n=0; while :; do n=$((n+1))
-code=$(curl -s -o /dev/null -m 5 -w '%{http_code}' https://api.github.com/user)
+code=$(curl -s -o /dev/null -m 2 -w '%{http_code}' https://api.github.com/user)
 echo "$n $code" >> /workspace/rings; sleep 0.1; done
 """
 

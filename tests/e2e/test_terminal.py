@@ -13,6 +13,8 @@ import pytest
 from e2e.conftest import docker, wait_until
 from support.pseudo_terminal import Terminal
 
+from engine.audit import read_entries
+
 SLOW = 60.0  # seconds; a loaded machine starts a shell under gVisor in some of them
 
 
@@ -54,8 +56,14 @@ def on_terminal(talk):
         each.close()
 
 
+def logged(moat, kind: str) -> list[dict]:
+    """From the log itself: the bundle of a live run ends with what it sealed, up to ten seconds ago."""
+    log = moat.home / "runs" / moat.run_named("talk")["id"] / "audit.db"
+    return [entry.data for entry in read_entries(log) if entry.type == kind]
+
+
 def execs(moat) -> list[dict]:
-    return [entry["data"] for entry in moat.entries("talk") if entry["type"] == "exec"]
+    return logged(moat, "exec")
 
 
 def test_pipes_are_binary_clean_and_codes_are_the_commands_own(talk):
@@ -116,9 +124,8 @@ def test_a_terminal_with_its_size_its_keys_and_its_end(talk, on_terminal):
 
 
 def operations(moat) -> list[str]:
-    """What was done with the run's terminal, as far as its log is sealed: that takes 10 seconds at most."""
-    told = [entry["data"] for entry in moat.entries("talk") if entry["type"] == "policy"]
-    return [item["operation"] for item in told if item["scope"] == "terminal"]
+    """What was done with the run's terminal."""
+    return [item["operation"] for item in logged(moat, "policy") if item["scope"] == "terminal"]
 
 
 def test_attach_type_see_leave_and_the_agent_goes_on(talk, on_terminal):
