@@ -110,11 +110,11 @@ def test_a_terminal_with_its_size_its_keys_and_its_end(talk, on_terminal):
     shell.forget()
     # It arrives: the container's own terminal echoes ^C. Whether the job dies of one is the shell's affair,
     # which may be about to start it; a person presses it again.
-    for _ in range(5):
+    for _ in range(20):
         shell.type(b"\x03")  # which also throws away what was typed and not read
         shell.until(b"^C", SLOW)
         with contextlib.suppress(AssertionError):
-            shell.until(b"/workspace", SLOW / 5)
+            shell.until(b"/workspace", SLOW / 20)
             break
         shell.forget()
     shell.until(b"/workspace", 0.1)
