@@ -96,8 +96,8 @@ def asks_of(workspace: Path, config: AgentConfig, repository: Path | None = None
 
 def _hooks(hooks: HooksConfig) -> Iterator[str]:
     for name, when, lines in (
-        ("post_build_root", "as root under runc while the image is made", hooks.post_build_root),
-        ("post_build", "under runc while the image is made", hooks.post_build),
+        ("post_build_root", "as root while the image is made", hooks.post_build_root),
+        ("post_build", "while the image is made", hooks.post_build),
         ("pre_run", "before the command", hooks.pre_run),
     ):
         if lines.strip():

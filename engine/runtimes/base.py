@@ -93,6 +93,10 @@ class Runtime(Protocol):
 class Builder(Protocol):
     """Of a runtime that makes images. Every method raises a RuntimeFailure."""
 
+    async def under_gvisor(self) -> bool:
+        """Whether an image can be made of a container under gVisor; otherwise such a one is under runc."""
+        ...
+
     async def copy_from(self, image: str, paths: Sequence[str], container: Container) -> None:
         """Copy files and directories of an image, as they are, to the same places of a container."""
         ...

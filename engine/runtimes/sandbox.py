@@ -12,6 +12,9 @@ from engine.errors import SandboxUnavailable
 from engine.runtimes.spec import Platform, Sandbox
 
 GVISOR_RUNTIME = "runsc"
+# gVisor once more, registered with --overlay2=none: what a container writes is in its own layer, where the
+# engine finds it. By default it is in a file that only the sandbox can read, and no image can be made of it.
+KEPT_GVISOR_RUNTIME = "runsc-kept"
 
 # https://gvisor.dev/docs/user_guide/install/, "Install from an apt repository"
 INSTALL = (

@@ -94,6 +94,7 @@ def test_it_is_made_once_and_anew_where_something_changed(home, workspace, mirro
     entries = [entry["data"] for entry in home.entries("made") if entry["type"] == "container"]
     entries = [entry for entry in entries if entry["action"] in ("building", "built", "started")]
     assert [entry["action"] for entry in entries] == ["building", "built"] * 3 + ["started"]
+    assert entries[0]["reason"].endswith(": packages tree, sandbox standard")
     name = home.run_named("made")["layers"][-1]
     assert f"image {name} (sha256:" in entries[6]["reason"]
     assert "with packages tree; hook post_build_root (sha256 " in entries[6]["reason"]

@@ -93,8 +93,10 @@ async def _make(around: Surroundings, base: ImageFacts, names: tuple[str, ...], 
     if engine.builder is None:  # refused when the run was settled
         raise RuntimeUnavailable(f"the runtime {spec.runtime!r} makes no images")
     done, parent = await _layers_here(around, base.id, names)
-    if around.terms.sandbox == "gvisor":
-        around.say("the image is made under runc: what is changed under gVisor cannot be kept as an image")
+    sandbox = around.terms.sandbox
+    if sandbox == "gvisor" and not await engine.builder.under_gvisor():
+        sandbox = "standard"
+        around.say("the image is made under runc: gVisor is not set up so that one can be made under it")
     making = StepMaker(around, engine.builder, proxy_url, entrypoint=bool(base.entrypoint))
     for number, (step, name) in enumerate(zip(spec.plan.steps, names, strict=True), 1):
         if number <= done:
@@ -107,7 +109,8 @@ async def _make(around: Surroundings, base: ImageFacts, names: tuple[str, ...], 
                 parent = found.id
                 continue
             around.say(doing)
-            await around.recorder.note(container("building", reason=f"{name} of {parent}: {step.title}"))
+            begun = f"{name} of {parent}: {step.title}, sandbox {sandbox}"
+            await around.recorder.note(container("building", reason=begun))
             parent = await making.layer(step, doing, parent, name)
             await around.recorder.note(container("built", reason=f"{name} is {parent}"))
     return await engine.image(parent) or ImageFacts(parent)

@@ -140,7 +140,7 @@ class StepMaker:
             entrypoint=not self._entrypoint,
             workdir="/",
             user=terms.user if step.as_agent else _ROOT,
-            sandbox="standard",
+            sandbox=terms.sandbox,
             extra_hosts=terms.reach.extra_hosts,
             dns=run.dns,
             memory_mb=run.memory_mb,

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from engine.errors import UsageError
-from engine.runtimes.sandbox import GVISOR_RUNTIME
+from engine.runtimes.sandbox import GVISOR_RUNTIME, KEPT_GVISOR_RUNTIME
 from engine.runtimes.spec import HOME_LABEL, RUN_LABEL, Bind, ContainerSpec
 
 # What root needs inside its own container to install packages and change owners. Not NET_RAW (forged
@@ -67,11 +67,13 @@ def container_body(spec: ContainerSpec) -> dict[str, Any]:
 def kept_body(body: dict[str, Any], runtimes: Collection[str]) -> dict[str, Any]:
     """A container's body for one that an image will be made of.
 
-    By runc where the engine has it: gVisor keeps what a container writes where no engine finds it (its
-    overlay `root:self`), whatever the engine's default is.
+    Where it was to be under gVisor, and gVisor is not registered so that it keeps what is written, by runc,
+    whatever the engine's default is.
     """
     host = {**body["HostConfig"], "Init": False}  # whose program would stay as an empty file
-    if "runc" in runtimes:
+    if host.pop("Runtime", "") == GVISOR_RUNTIME and KEPT_GVISOR_RUNTIME in runtimes:
+        host["Runtime"] = KEPT_GVISOR_RUNTIME
+    elif "runc" in runtimes:
         host["Runtime"] = "runc"
     kept = {name: value for name, value in body.items() if name not in ("Healthcheck", "StopSignal")}
     return {**kept, "HostConfig": host}

@@ -19,6 +19,7 @@ from aiodocker.containers import DockerContainer
 from engine.runtimes import base
 from engine.runtimes.docker.client import Client
 from engine.runtimes.docker.container import remove_container
+from engine.runtimes.sandbox import KEPT_GVISOR_RUNTIME
 from engine.runtimes.spec import HOME_LABEL, IMAGE_LABEL, RUN_LABEL, MadeImage
 
 _COPY_TIMEOUT = 600.0  # seconds for one path; Go's tree has 250 MB
@@ -32,6 +33,9 @@ class DockerBuilder:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+
+    async def under_gvisor(self) -> bool:
+        return KEPT_GVISOR_RUNTIME in (await self._client.info()).runtimes
 
     async def copy_from(self, image: str, paths: Sequence[str], container: base.Container) -> None:
         """By a container of that image which never starts; it has the labels of the other one, and so goes

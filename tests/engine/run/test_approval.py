@@ -95,7 +95,7 @@ def mount(source, *, read_only, target="/data"):
         (config(), tools("npm:eslint@9"), "dependency npm:eslint@9"),
         (tools("jq"), tools("jq", "node@20"), "dependency node@20"),
         (config(), hooked(pre_run="a\nb"), "run before the command: a ⏎ b"),
-        (config(), hooked(post_build_root="id"), "run as root under runc while the image is made: id"),
+        (config(), hooked(post_build_root="id"), "run as root while the image is made: id"),
         (hooked(post_build="a" * 300 + "b"), hooked(post_build="a" * 300 + "c"), f"{'a' * 300}…"),
         (hooked(post_build="a\nb"), hooked(post_build="a ⏎ b"), "a ⏎ b"),  # looks the same, and is not
         (config(), config(volumes=("cache:/cache",)), "volume cache:/cache:rw"),

@@ -30,11 +30,21 @@ def test_it_runs_what_its_base_ran_and_no_run_finds_what_is_made_of_it(own, line
     assert changes(own, "home") == labels + lines
 
 
-def test_what_an_image_is_made_of_runs_under_runc_whatever_the_default() -> None:
-    body = {"Healthcheck": {}, "StopSignal": "SIGTERM", "HostConfig": {"Init": True, "CapDrop": ["ALL"]}}
-    made = kept_body(body, {"runc", "runsc"})
-    assert made == {"HostConfig": {"Init": False, "CapDrop": ["ALL"], "Runtime": "runc"}}
-    assert "Runtime" not in kept_body(body, {"crun"})["HostConfig"]
+@pytest.mark.parametrize(
+    ("asked", "engine", "runtime"),
+    [
+        ("", {"runc", "runsc"}, "runc"),  # whatever the engine's default is
+        ("runsc", {"runc", "runsc"}, "runc"),
+        ("runsc", {"runc", "runsc", "runsc-kept"}, "runsc-kept"),
+        ("", {"runc", "runsc", "runsc-kept"}, "runc"),
+        ("", {"crun"}, ""),
+    ],
+)
+def test_what_an_image_is_made_of_is_under_gvisor_only_where_that_keeps_it(asked, engine, runtime) -> None:
+    host = {"Init": True, "CapDrop": ["ALL"]} | ({"Runtime": asked} if asked else {})
+    made = kept_body({"Healthcheck": {}, "StopSignal": "SIGTERM", "HostConfig": host}, engine)
+    expected = {"Init": False, "CapDrop": ["ALL"]} | ({"Runtime": runtime} if runtime else {})
+    assert made == {"HostConfig": expected}
 
 
 @pytest.mark.docker
