@@ -331,7 +331,7 @@ class AgentConnection(WatchedHandler):
                 if isinstance(failure := self._upstream.error, Failure):
                     exchange.rule = ""
                     exchange.answer(failure.answer)
-            elif exchange.status != 101:
+            elif exchange.status != 101 and not exchange.ended:
                 exchange.error = exchange.error or "the connection closed before the response was complete"
             await self._finish(exchange)
 

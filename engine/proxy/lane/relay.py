@@ -302,6 +302,8 @@ class Relay:
 
     def _end(self, how: End) -> None:
         if not self.ended.done():
+            if how is End.DONE:
+                self._exchange.end()  # whoever closes now, having everything, breaks nothing off
             self.reusable = self.reusable and how is End.DONE and not self._upstream.buffer
             self.ended.set_result(how)
 

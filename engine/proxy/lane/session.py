@@ -260,7 +260,7 @@ class Session(Link):
             task.uncancel()
             more = False
         finally:
-            if self.ended and exchange.status != 101:
+            if self.ended and not exchange.ended and exchange.status != 101:
                 exchange.error = exchange.error or "the connection closed before the response was complete"
             await self._services.records.put(exchange)
         return more and not self.ended
