@@ -10,6 +10,8 @@ import pytest
 from support.proxying import BEARER, Http2Client, Proxying, closed, proxying, read_answer, wire
 from support.upstream import Upstream
 
+from engine.proxy.lane.relay import End, Relay
+
 HOST = "api.github.com"
 
 
@@ -46,6 +48,25 @@ async def test_an_upstream_that_closed_is_dialled_again(proxy: Proxying, upstrea
     reader, writer = await proxy.tunnel(f"{HOST}:443")
     writer.write(wire(f"GET /user HTTP/1.1\nHost: {HOST}"))
     assert (await read_answer(reader)).status == 200
+    await closed(writer)
+
+
+async def test_a_client_that_closes_with_the_last_byte_breaks_nothing_off(
+    proxy: Proxying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end is there before the task that served it has gone on."""
+    passed_on = Relay._end
+
+    def and_closed(self: Relay, how: End) -> None:
+        passed_on(self, how)
+        self._agent.ended = True
+
+    monkeypatch.setattr(Relay, "_end", and_closed)
+    reader, writer = await proxy.tunnel(f"{HOST}:443")
+    writer.write(wire(f"GET /user HTTP/1.1\nHost: {HOST}"))
+    assert (await read_answer(reader)).status == 200
+    (record,) = await proxy.notes.wait(1)
+    assert (record.status_code, record.error) == (200, "")
     await closed(writer)
 
 
