@@ -91,6 +91,7 @@ class Launched:
     proxy: ProxyLife
     sandbox: Sandbox
     ssh: contextlib.AsyncExitStack
+    docker: DockerDelivery
     listeners: Listeners | None
     sidecars: Sidecars
     publishing: Publishing
@@ -100,6 +101,7 @@ class Launched:
         """Close what this process holds of it; the container is the engine's to remove."""
         try:
             self.publishing.close()
+            self.docker.close()
             await self.proxy.close()
             await self.ssh.aclose()
         finally:
@@ -195,6 +197,7 @@ async def launch(
         resolver = (resolver_bind(home, spec.id, transparent.address),) if transparent else ()
         beside = docker_surroundings(home, spec, network, terms, trust, (port, token), resolver)
         docker = await deliver_docker(spec, terms, beside, sidecars, engine, recorder, say)
+        undo.callback(docker.close)
         image = made or unchanged(spec, await here, say)
         await services  # the agent finds them by their addresses
         container = await whole(
@@ -212,7 +215,7 @@ async def launch(
                     resolver,
                     aws,
                     docker,
-                    sidecars.hosts,
+                    {**sidecars.hosts, **docker.hosts},
                     publishing.env,
                 ),
             )
@@ -237,7 +240,7 @@ async def launch(
         undo.pop_all()
     dial = listeners.dial if listeners is not None else partial(engine.dial, network)
     return Launched(
-        container, image, attachment, proxy, terms.sandbox, ssh, listeners, sidecars, publishing, dial
+        container, image, attachment, proxy, terms.sandbox, ssh, docker, listeners, sidecars, publishing, dial
     )
 
 

@@ -243,10 +243,11 @@ class Supervisor:
             heeding = group.create_task(self._heed_listeners(launched))
             carried = launched.publishing.serve(launched.container, launched.dial)
             publishing = group.create_task(carried)
+            relaying = group.create_task(launched.docker.serve())
             async with terminal:
                 code = await launched.container.wait()
             sessions.agent_ended(code)
-            for task in (obeying, renewing, frozen, serving, heeding, publishing):
+            for task in (obeying, renewing, frozen, serving, heeding, publishing, relaying):
                 task.cancel()
             freezing.tell()
             await asyncio.wait({serving})

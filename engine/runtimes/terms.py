@@ -14,7 +14,7 @@ class Terms(msgspec.Struct, frozen=True):
     makes_listeners: the network is apart, and a container of the run's has to make the sockets in it.
     shares_address: the proxy's sockets are at the container's own address. unreached: why this machine cannot
     connect to the container; "" where it can.
-    engine_socket: the path of the engine's own socket, if a container could be shown it; otherwise "".
+    engine_socket: the path of the engine's own unix socket; otherwise "".
     engine_group: the id of the group that may use it.
     remark: what a person should know of how their wish was met; "" mostly.
     """

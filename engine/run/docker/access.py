@@ -7,7 +7,7 @@ yes to what agent.yaml asks for. Pure.
 from __future__ import annotations
 
 from engine.config import AgentConfig, is_isolated
-from engine.errors import SandboxUnavailable, UsageError
+from engine.errors import UsageError
 from engine.runtimes import Sandbox
 from engine.runtimes.abilities import refuse_docker
 
@@ -67,15 +67,9 @@ def warning(access: str, sandbox: Sandbox) -> str:
     )
 
 
-def no_socket(sandbox: Sandbox) -> SandboxUnavailable | UsageError:
-    """Why docker:host cannot be had, where the engine gave no socket to show."""
-    if sandbox == "gvisor":
-        return SandboxUnavailable(
-            "docker:host cannot be had under gVisor",
-            detail="gVisor lets nothing inside connect to a socket of this machine.",
-            remedy="Use docker:dind, or give up the sandbox: --no-sandbox, or sandbox: false in agent.yaml.",
-        )
+def no_socket() -> UsageError:
+    """Why docker:host cannot be had, where the engine has no socket."""
     return UsageError(
-        "docker:host cannot be had: the Docker engine has no unix socket that could be mounted",
+        "docker:host cannot be had: the Docker engine has no unix socket that could be shown",
         remedy="Point DOCKER_HOST at one, such as unix:///var/run/docker.sock, or use docker:dind.",
     )

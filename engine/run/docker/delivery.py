@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from engine.audit import EntryData, container
@@ -28,10 +28,11 @@ from engine.run.docker.inner import (
 )
 from engine.run.environment import trust_files
 from engine.run.spec import RunSpec
-from engine.runtimes import Bind, Network, PlacedFile, Runtime, Terms, home_label
+from engine.runtimes import Bind, Network, PlacedFile, Runtime, Terms, Wanted, home_label
 
 if TYPE_CHECKING:
     from engine.proxy import Trust
+    from engine.run.docker.engine_relay import EngineRelay
 
 ACTION = "docker"  # of the container entry that says what was given
 CLIENT = "docker"  # the program that an agent uses it with
@@ -45,7 +46,9 @@ class DockerRecorder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DockerDelivery:
-    """Of a run without Docker: nothing. socket, groups: of the engine itself."""
+    """Of a run without Docker: nothing. socket, groups: of the engine itself. hosts: name -> address; relay:
+    to the engine, where its socket cannot be shown.
+    """
 
     env: dict[str, str]
     files: tuple[PlacedFile, ...] = ()
@@ -53,6 +56,17 @@ class DockerDelivery:
     socket: str = ""
     groups: tuple[int, ...] = ()
     programs: tuple[str, ...] = ()
+    hosts: dict[str, str] = field(default_factory=dict)
+    relay: EngineRelay | None = None
+
+    async def serve(self) -> None:
+        """For the agent's whole life; cancelled at its end."""
+        if self.relay is not None:
+            await self.relay.serve()
+
+    def close(self) -> None:
+        if self.relay is not None:
+            self.relay.close()
 
 
 async def deliver_docker(
@@ -70,18 +84,11 @@ async def deliver_docker(
     """
     if spec.docker == HOST:
         if not terms.engine_socket:
-            raise no_socket(terms.sandbox)
+            raise no_socket()
         say(warning(HOST, terms.sandbox))
-        await recorder.note(
-            container(ACTION, reason=f"docker:host: {terms.engine_socket} is in the container")
-        )
-        groups = (terms.engine_group,) if terms.engine_group is not None else ()
-        return DockerDelivery(
-            {"DOCKER_HOST": "unix:///var/run/docker.sock"},
-            socket=terms.engine_socket,
-            groups=groups,
-            programs=(CLIENT,),
-        )
+        if terms.sandbox == "gvisor":  # which connects to no socket that is mounted
+            return await _relayed(terms, around, engine, recorder, say)
+        return await _mounted(terms, recorder)
     if spec.docker == DIND:
         say(warning(DIND, terms.sandbox))
         return await _inner(spec, around, sidecars, engine, recorder, say)
@@ -128,6 +135,45 @@ def docker_surroundings(
         dns=spec.dns,
         memory_mb=spec.memory_mb,
         cpus=spec.cpus,
+    )
+
+
+async def _mounted(terms: Terms, recorder: DockerRecorder) -> DockerDelivery:
+    await recorder.note(container(ACTION, reason=f"docker:host: {terms.engine_socket} is in the container"))
+    return DockerDelivery(
+        {"DOCKER_HOST": "unix:///var/run/docker.sock"},
+        socket=terms.engine_socket,
+        groups=(terms.engine_group,) if terms.engine_group is not None else (),
+        programs=(CLIENT,),
+    )
+
+
+async def _relayed(
+    terms: Terms,
+    around: DockerSurroundings,
+    engine: Runtime,
+    recorder: DockerRecorder,
+    say: Callable[[str], None],
+) -> DockerDelivery:
+    # What they import costs every run otherwise.
+    from engine.run.docker.engine_relay import EngineRelay
+    from engine.run.docker.keys import make_docker_keys
+
+    (listener,) = await engine.bind(around.network, [Wanted("tcp", 0)])
+    keys = make_docker_keys(DOCKER)
+    relay = EngineRelay(listener, terms.engine_socket, keys, say)
+    try:
+        reason = f"docker:host: {terms.engine_socket} is reached at {DOCKER}:{relay.port}"
+        await recorder.note(container(ACTION, reason=reason))
+    except BaseException:
+        relay.close()
+        raise
+    return DockerDelivery(
+        agent_environment(port=relay.port),
+        files=agent_files(keys),
+        programs=(CLIENT,),
+        hosts={DOCKER: terms.reach.bind},
+        relay=relay,
     )
 
 

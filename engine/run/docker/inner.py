@@ -106,10 +106,12 @@ def buildkit_sidecar(around: DockerSurroundings, image: str) -> SidecarSpec:
     )
 
 
-def agent_environment(*, sidecar: bool, daemon: bool) -> dict[str, str]:
-    """sidecar: BuildKit is beside the run. daemon: the Docker daemon's own BuildKit works."""
+def agent_environment(*, port: int = _PORT, sidecar: bool = False, daemon: bool = True) -> dict[str, str]:
+    """port: of the Docker that the agent uses. sidecar: BuildKit is beside the run. daemon: that Docker's own
+    BuildKit works.
+    """
     env = {
-        "DOCKER_HOST": f"tcp://{DOCKER}:{_PORT}",
+        "DOCKER_HOST": f"tcp://{DOCKER}:{port}",
         "DOCKER_TLS_VERIFY": "1",
         "DOCKER_CERT_PATH": _KEYS,
     }

@@ -12,13 +12,10 @@ from engine.runtimes.terms import Terms
 
 
 def with_engine_socket(terms: Terms, address: str, engine: EngineInfo) -> Terms:
-    """address: the engine's, as it was found. Nothing is added where a container could not connect to it:
-    under gVisor, and where it is no unix socket.
+    """address: the engine's, as it was found. Nothing is added where it is no unix socket.
 
     Docker Desktop's engine lives in a virtual machine and has its socket there, of the group root.
     """
-    if terms.sandbox != "standard":
-        return terms
     if engine.platform == "desktop":
         return msgspec.structs.replace(terms, engine_socket=DEFAULT_SOCKET, engine_group=0)
     path = address.removeprefix("unix://")

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from support.fake_runtime import FakeRuntime
 
-from engine.errors import ContainerFailed, ImageUnavailable, SandboxUnavailable, UsageError
+from engine.errors import ContainerFailed, ImageUnavailable, UsageError
 from engine.home import Home
 from engine.run.docker.delivery import deliver_docker, without_docker
 from engine.run.docker.inner import BUILDKIT_PROBE, DockerSurroundings
@@ -100,9 +100,29 @@ async def test_the_machines_engine_is_its_socket_and_the_group_that_may_use_it(p
     assert place.sidecars.live == []
 
 
-@pytest.mark.parametrize(("sandbox", "error"), [("gvisor", SandboxUnavailable), ("standard", UsageError)])
-async def test_without_a_socket_nothing_is_recorded_as_given(place, sandbox, error):
-    with pytest.raises(error, match="docker:host cannot be had"):
+async def test_where_no_socket_can_be_mounted_the_engine_is_reached_with_a_key(place):
+    terms = msgspec.structs.replace(
+        TERMS, sandbox="gvisor", mounts_sockets=False, engine_socket="/run/docker.sock", engine_group=998
+    )
+    given = await place.deliver("host", terms)
+    try:
+        assert (given.socket, given.groups) == ("", ())
+        assert given.hosts == {"docker": "127.0.0.1"}
+        where = f"docker:{given.relay.port}"
+        assert given.env["DOCKER_HOST"] == f"tcp://{where}"
+        assert given.env["DOCKER_TLS_VERIFY"] == "1"
+        assert [file.path for file in given.files] == [
+            f"/moat/docker/{name}.pem" for name in ("ca", "cert", "key")
+        ]
+        assert "WARNING: docker:host" in place.said[0]
+        assert place.entry["reason"] == f"docker:host: /run/docker.sock is reached at {where}"
+    finally:
+        given.close()
+
+
+@pytest.mark.parametrize("sandbox", ["gvisor", "standard"])
+async def test_without_a_socket_nothing_is_recorded_as_given(place, sandbox):
+    with pytest.raises(UsageError, match="docker:host cannot be had"):
         await place.deliver("host", msgspec.structs.replace(TERMS, sandbox=sandbox))
     assert place.entries == []
 

@@ -34,11 +34,6 @@ def test_none_where_there_is_no_socket(address):
     assert with_engine_socket(TERMS, address, LINUX).engine_socket == ""
 
 
-def test_none_under_gvisor(engine):
-    terms = msgspec.structs.replace(TERMS, sandbox="gvisor")
-    assert with_engine_socket(terms, f"unix://{engine}", LINUX).engine_socket == ""
-
-
 def test_docker_desktops_is_in_its_own_machine():
     desktop = msgspec.structs.replace(LINUX, platform="desktop")
     terms = with_engine_socket(TERMS, "unix:///Users/me/.docker/run/docker.sock", desktop)
