@@ -201,7 +201,7 @@ RUN printf '#!/bin/sh\\necho no room for layers >&2; exit 3' > dockerd && chmod 
 def test_with_the_machines_own_engine_the_agent_sees_all_of_it_and_everybody_is_told(moat, workspace, dind):
     done = moat(
         *dind(), workspace, "--no-sandbox", "-n", "rooted", "--docker", "host",
-        "--", "docker", "ps", "--format", "{{.Names}}",
+        "--", "docker", "ps", "-a", "--format", "{{.Names}}",  # the engine may not call it running yet
     )  # fmt: skip
     run = moat.run_named("rooted")
     assert f"moat-{run['id']}" in done.stdout.decode().split()
@@ -217,7 +217,7 @@ def test_under_gvisor_the_machines_own_engine_is_reached_by_the_agent_alone(moat
     """By TLS: gVisor connects to no socket of this machine. Input that ends leaves the answer whole."""
     inner = f"docker run --rm -i --network none --entrypoint sh {TOOLS_IMAGE} -c 'sort -n | tail -1'"
     script = (
-        "docker ps --format '{{.Names}}'; "
+        "docker ps -a --format '{{.Names}}'; "
         f"seq 200000 | {inner}; "
         "env -u DOCKER_CERT_PATH -u DOCKER_TLS_VERIFY docker version >/dev/null 2>&1"
         " || echo no key, no engine"
