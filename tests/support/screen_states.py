@@ -307,7 +307,9 @@ STATES: dict[str, State] = {
     "audit-entry": day(*AUDIT_LOG, "enter", Seen("Audit entry #57")),
     "audit-chains": day(*CHAINS),
     "audit-quiet": State(
-        _quiet, Seen("exited 0"), ("4", Focused("audit-entries"), "enter", Seen("Audit of idle"))
+        _quiet,
+        Seen("exited 0"),
+        ("4", Focused("audit-entries"), "enter", Seen("Audit of idle"), Seen("Verify file")),
     ),
     # Doctor
     "doctor": day(*DOCTOR),
