@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
@@ -113,6 +114,10 @@ class _Session:
         self._run = run
         self._reader = reader
         self._writer = writer
+        # Another descriptor of the same connection: a transport whose write fails takes along what has come.
+        self._out = socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno()))
+        self._out.setblocking(False)
+        self._one_at_a_time = asyncio.Lock()
         self._room = WINDOW
         self._taken = asyncio.Event()
         self.tty = tty
@@ -181,10 +186,14 @@ class _Session:
 
     async def _send(self, kind: Kind, payload: bytes = b"") -> None:
         with contextlib.suppress(OSError):  # the end of the output tells
-            self._writer.write(encode(kind, payload))
-            await self._writer.drain()
+            async with self._one_at_a_time:
+                await asyncio.get_running_loop().sock_sendall(self._out, encode(kind, payload))
 
     async def close(self) -> None:
+        self.end()
+
+    def end(self) -> None:
+        self._out.close()
         self._writer.close()
 
 
@@ -199,7 +208,11 @@ async def _session(home: Home, run_id: str, request: ControlRequest) -> AsyncIte
     try:
         if not reply.ok:
             raise RunStateError(reply.error, detail=reply.detail, remedy=reply.remedy)
-        yield _Session(run.name, reader, writer, tty=reply.tty)
+        session = _Session(run.name, reader, writer, tty=reply.tty)
+        try:
+            yield session
+        finally:
+            session.end()
     finally:
         writer.close()
 
