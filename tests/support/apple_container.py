@@ -7,6 +7,7 @@ Run as a program, with its state in the directory FAKE_CONTAINER. The state's `c
     running     whether the services run
     images      reference -> the image's configuration
     pull_error  what a pull fails with, "" for a pull that gives any image
+    late_exec   whether a container is said to run until something is executed in it, which fails then
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ def install(where: Path, *, release: str = "1.0", **changes: object) -> Path:
     (root / "etc/group").write_text("root:x:0:\n")
     for name in ("containers", "networks"):
         (state / name).mkdir()
-    configure(state, release=release, running=True, images={"debian:bookworm-slim": IMAGE}, pull_error="")
+    configure(state, release=release, running=True, images={"debian:bookworm-slim": IMAGE})
+    configure(state, pull_error="", late_exec=False)
     configure(state, **changes)
     return state
 
@@ -309,6 +311,8 @@ class Program:
             if not json.loads((self.state / "config.json").read_text())["running"]:
                 raise Failed(XPC)
             time.sleep(0.02)
+        while self.config["late_exec"] and not (self.state / "asked").exists():
+            time.sleep(0.02)
         self._write(name, status="stopped", pid=0)
         return 128 - code if code < 0 else code
 
@@ -318,6 +322,9 @@ class Program:
             flag = rest.pop(0)
             options[flag] = True if flag in ("--tty", "--interactive") else rest.pop(0)
         name, *command = rest
+        (self.state / "asked").touch()
+        while self.config["late_exec"] and self._read(name)["status"] == "running":
+            time.sleep(0.02)
         if not self._file(name).exists() or self._read(name)["status"] != "running":
             raise Failed(f'Error: invalidState: "container {name} is not running"')
         made = self._read(name)

@@ -46,11 +46,7 @@ class Container:
         try:
             async with asyncio.timeout(ASK_TIMEOUT):
                 await self._until_it_runs()
-                ids = Ids.of(self._spec.user)
-                said = await self._tool.ask(
-                    "put files into the container",
-                    *("exec", "--user", "0:0", "--workdir", "/", self.id, "/bin/sh", PLACE, ids.uid, ids.gid),
-                )
+                said = await self._put_files()
         except TimeoutError as error:
             raise RuntimeUnavailable(
                 f"the container did not start within {ASK_TIMEOUT:g} s",
@@ -62,9 +58,24 @@ class Container:
         """Until it does, the agent has not begun: it waits for its files."""
         while (await self._look()).state != "running":
             if self._attached.ended:
-                code = await self._attached.wait()
-                raise explain("start the container", code, await self._attached.last_words())
+                raise await self._why_it_ended()
             await asyncio.sleep(_LOOK)
+
+    async def _put_files(self) -> bytes:
+        ids = Ids.of(self._spec.user)
+        try:
+            return await self._tool.ask(
+                "put files into the container",
+                *("exec", "--user", "0:0", "--workdir", "/", self.id, "/bin/sh", PLACE, ids.uid, ids.gid),
+            )
+        except ContainerFailed as error:
+            if (await self._look()).state == "running":
+                raise
+            raise await self._why_it_ended() from error  # it ran for a moment; the cause is its own
+
+    async def _why_it_ended(self) -> RuntimeFailure:
+        code = await self._attached.wait()
+        return explain("start the container", code, await self._attached.last_words())
 
     async def exec(self, spec: ExecSpec) -> Exec:
         """Start a command beside the agent, as its user, in its directory and with its environment."""

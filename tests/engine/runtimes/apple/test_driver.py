@@ -233,7 +233,9 @@ async def test_names_that_are_taken(state, container) -> None:
             await made.apple.create(made._spec)
 
 
-async def test_an_image_without_a_shell(state, container) -> None:
+@pytest.mark.parametrize("late_exec", [False, True], ids=["at once", "while files are put"])
+async def test_an_image_without_a_shell(state, container, late_exec) -> None:
+    apple_container.configure(state, late_exec=late_exec)
     (state / "root/bin").unlink()
     with pytest.raises(ContainerFailed, match="could not start the container"):
         async with container("true"):
