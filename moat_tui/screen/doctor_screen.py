@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widgets import Static
 from textual.worker import Worker
@@ -79,6 +81,10 @@ here, after asking, and says each step before it does it.
             head = [("✗ ", "bad"), (" ".join(self._problem), PLAIN)]
         else:
             head = summary(self._results)
+        with suppress(NoMatches):  # on its way out, a screen loses its parts before it is gone
+            self._update(head)
+
+    def _update(self, head: list[Piece]) -> None:
         self.query_one("#doctor-summary", Static).update(text_of_lines(self, [head]))
         width = self.query_one("#doctor-scroll").size.width - 2  # and room for the scrollbar
         checks = check_lines(self._results, max(0, width))

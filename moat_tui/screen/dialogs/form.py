@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Button, Static
 
 from moat_tui.screen.dialogs import STYLES
@@ -65,7 +66,9 @@ class FormDialog[Result](ModalScreen[Result]):
 
     def _fit(self) -> None:
         """Keep the buttons in sight: a style sheet cannot know how much room a problem leaves the fields."""
-        dialog, fields = self.query_one(".dialog"), self.fields
+        fields = next(iter(self.query(FormFields)), None)
+        if fields is None or not isinstance(dialog := fields.parent, Widget):
+            return  # on its way out, a screen loses its parts before it is gone
         rest = (child for child in dialog.children if child.display and child is not fields)
         taken = sum(child.outer_size.height + child.styles.margin.height for child in rest)
         room = (self.size.height - _FOOTER) * _SHARE // 100 - dialog.gutter.height - taken

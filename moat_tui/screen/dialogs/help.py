@@ -32,9 +32,10 @@ class HelpDialog(ReportDialog):
         self.call_after_refresh(self._lay_out)
 
     def _lay_out(self) -> None:
-        # A margin for the scrollbar, whether it is there or not: it must not fold the lines again.
-        width = self.query_one(ReportScroll).size.width - 2
-        self.query_one(ReportBody).show(help_lines(self._places, width))
+        for body in self.query(ReportBody):  # none on its way out: a screen loses its parts before it is gone
+            # A margin for the scrollbar, whether it is there or not: it must not fold the lines again.
+            width = self.query_one(ReportScroll).size.width - 2
+            body.show(help_lines(self._places, width))
 
 
 def _places(app: App[Any], screen: Screen[Any]) -> list[PlaceHelp]:
