@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Static
 
 from moat_tui.screen.audit_keys import HELP, KEYS
@@ -23,6 +22,7 @@ from moat_tui.screen.audit_reader import (
     PlaceFound,
     Wanted,
 )
+from moat_tui.screen.leaving import LeftOnce
 from moat_tui.screen.missing_runs import InstallationRead, MissingRuns
 from moat_tui.screen.models.audit_entry import entry_report, type_choices, type_tabs
 from moat_tui.screen.models.audit_head import log_head
@@ -48,7 +48,7 @@ LOOK_EVERY = 0.5  # seconds between looks at what the other parts of the screen 
 WIDTHS = (16, 14, 8, 8)  # run, chain, entries, verified at
 
 
-class AuditScreen(Screen[None]):
+class AuditScreen(LeftOnce[None]):
     """run_id: whose log is shown first; seq: the entry to go to, 0 for the newest.
 
     runs: the runs there are now; chains: what is known of their chains; found: told what is found out.

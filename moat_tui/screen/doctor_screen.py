@@ -10,11 +10,11 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
-from textual.screen import Screen
 from textual.widgets import Static
 from textual.worker import Worker
 
 from moat_tui.screen.dialogs.report import ReportScroll
+from moat_tui.screen.leaving import LeftOnce
 from moat_tui.screen.models.doctor_report import can_fix, check_lines, head_note, summary
 from moat_tui.screen.models.pieces import PLAIN, Piece
 from moat_tui.screen.models.visible import visible
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LINES_KEPT = 500
 
 
-class DoctorScreen(Screen[None]):
+class DoctorScreen(LeftOnce[None]):
     """found: told the few words for the head of the main screen."""
 
     CSS_PATH = "doctor_screen.tcss"

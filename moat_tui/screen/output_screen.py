@@ -11,9 +11,9 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Input, Static
 
+from moat_tui.screen.leaving import LeftOnce
 from moat_tui.screen.models.ansi import parse_line, plain_line
 from moat_tui.screen.models.finding import matches, next_match
 from moat_tui.screen.models.run_rows import state_piece
@@ -99,7 +99,7 @@ class OutputList(LineView["LogLine"]):
         return bool(matches(plain_line(self.store[place].line[:_CUT]), self.query_text))
 
 
-class OutputScreen(Screen[None]):
+class OutputScreen(LeftOnce[None]):
     CSS_PATH = "output_screen.tcss"
     AUTO_FOCUS = "#output-list"
     HELP = (

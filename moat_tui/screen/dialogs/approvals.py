@@ -14,6 +14,7 @@ from textual.widgets import Button, Static
 
 from moat_tui.screen.dialogs import STYLES
 from moat_tui.screen.dialogs.report import ReportBody
+from moat_tui.screen.leaving import LeftOnce
 from moat_tui.screen.models.approval_lines import approval_lines, list_line, place
 from moat_tui.screen.models.approval_queue import Key, Waiting
 from moat_tui.screen.models.moments import plural
@@ -26,7 +27,7 @@ _READ_ONLY = "This screen is read-only: answer with moat approve, or in another 
 _HELP = "Run, Always, Never: this host and port, any method and path."
 
 
-class ApprovalsDialog(ModalScreen[None]):
+class ApprovalsDialog(ModalScreen[None], LeftOnce[None]):
     """Shows what the desk's queue holds; `redraw` when that has changed, every second for the time."""
 
     CSS_PATH = STYLES
@@ -82,7 +83,8 @@ class ApprovalsDialog(ModalScreen[None]):
         queue = self._desk.queue
         current = queue.current
         if current is None:
-            self.dismiss()
+            if self.is_active:  # what somebody reads above it is theirs to close
+                self.dismiss()
             return
         now = app.clock()
         title = f"{plural(len(queue.waiting), 'request')} for you to allow or deny"

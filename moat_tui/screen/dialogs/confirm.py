@@ -12,9 +12,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from moat_tui.screen.dialogs import STYLES
+from moat_tui.screen.leaving import LeftOnce
 
 
-class ConfirmDialog(ModalScreen[bool]):
+class ConfirmDialog(ModalScreen[bool], LeftOnce[bool]):
     """title, text: plain text, already made visible. yes: the word on the button that does it."""
 
     CSS_PATH = STYLES

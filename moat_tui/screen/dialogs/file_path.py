@@ -12,10 +12,11 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from moat_tui.screen.dialogs import STYLES
+from moat_tui.screen.leaving import LeftOnce
 from moat_tui.screen.named_files import PathSuggester
 
 
-class FilePathDialog(ModalScreen[str]):
+class FilePathDialog(ModalScreen[str], LeftOnce[str]):
     """Dismissed with what was typed, empty when nothing is to be done. yes: the word on the button."""
 
     CSS_PATH = STYLES

@@ -12,6 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Button, Static
 
 from moat_tui.screen.dialogs import STYLES
+from moat_tui.screen.leaving import LeftOnce
 from moat_tui.screen.models.form_error import FormError
 from moat_tui.screen.problems import explain
 from moat_tui.screen.widgets.form_fields import FormFields
@@ -22,7 +23,7 @@ _FOOTER = 1
 _LEAST = 3
 
 
-class FormDialog[Result](ModalScreen[Result]):
+class FormDialog[Result](ModalScreen[Result], LeftOnce[Result]):
     """TITLE, YES, NO: its heading, and what its two buttons say. The first is `#yes`, the other `#no`."""
 
     CSS_PATH = STYLES

@@ -13,10 +13,11 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from moat_tui.screen.dialogs import STYLES
+from moat_tui.screen.leaving import LeftOnce
 from moat_tui.screen.models.moments import plural
 
 
-class LeaveDialog(ModalScreen[str]):
+class LeaveDialog(ModalScreen[str], LeftOnce[str]):
     """Dismissed with `leave`, `stop` or `stay`."""
 
     CSS_PATH = STYLES

@@ -14,6 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from moat_tui.screen.dialogs import STYLES
+from moat_tui.screen.leaving import LeftOnce
 
 MOMENT = 0.3  # seconds; what is done by then never opens a window
 
@@ -22,7 +23,7 @@ class GivenUp(Exception):
     """The person did not want to wait for it."""
 
 
-class ProgressDialog(ModalScreen[None]):
+class ProgressDialog(ModalScreen[None], LeftOnce[None]):
     CSS_PATH = STYLES
     AUTO_FOCUS = "#cancel"
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -14,6 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from moat_tui.screen.dialogs import STYLES
+from moat_tui.screen.leaving import LeftOnce
 from moat_tui.screen.problems import explain
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 type Rename = Callable[[str], Awaitable["RunInfo"]]
 
 
-class RenameDialog(ModalScreen["RunInfo | None"]):
+class RenameDialog(ModalScreen["RunInfo | None"], LeftOnce["RunInfo | None"]):
     """rename: does it; what it raises is said here, and the name typed can be put right."""
 
     CSS_PATH = STYLES

@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from moat_tui.screen.dialogs import STYLES
+from moat_tui.screen.leaving import LeftOnce
 from moat_tui.screen.models.pieces import Piece
 from moat_tui.screen.theme import ROLE_CLASSES, text_of_lines
 from moat_tui.screen.widgets.key_footer import KeyFooter
@@ -48,7 +49,7 @@ class ReportScroll(VerticalScroll, can_focus=True):
     ]
 
 
-class ReportDialog(ModalScreen[None]):
+class ReportDialog(ModalScreen[None], LeftOnce[None]):
     CSS_PATH = STYLES
     AUTO_FOCUS = "ReportScroll"
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -11,6 +11,7 @@ from textual.widgets import Button, Input
 
 from engine import Approval, MoatError, RunInfo, RunState, timestamp
 from moat_tui.screen.dialogs.approvals import ApprovalsDialog
+from moat_tui.screen.dialogs.help import HelpDialog
 from moat_tui.screen.dialogs.start_run import StartRunDialog
 from moat_tui.screen.main_screen import MainScreen
 from moat_tui.screen.models import approval_queue
@@ -73,6 +74,22 @@ def restless(monkeypatch):
 def quiet(pilot):
     """The half second has passed."""
     pilot.app.screen._desk.queue._quiet_from = 0.0
+
+
+async def test_what_is_read_above_it_stays_when_nothing_waits_any_more(screen, face, ask):
+    async with screen((80, 24)) as pilot:
+        await ready(pilot)
+        ask(approval())
+        await shown(pilot, "new.test:443")
+        dialog = pilot.app.screen
+        above = HelpDialog(dialog)
+        await pilot.app.push_screen(above)
+        ask()
+        await wait_for(pilot, lambda: not dialog._desk.queue.waiting)
+        dialog.redraw()
+        assert pilot.app.screen is above
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
 
 
 @pytest.mark.parametrize("size", SIZES)

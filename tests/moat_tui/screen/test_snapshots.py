@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from difflib import unified_diff
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,8 @@ async def test_it_looks_as_reviewed(name, size, tmp_path, quick_keys):
         file.write_text(found, encoding="utf-8")
         return
     assert file.exists(), "there is no snapshot of this state yet: make snapshots, and look at it"
-    assert found.splitlines() == wanted.splitlines(), "review what changed; when it is meant: make snapshots"
+    changed = "\n".join(unified_diff(wanted.splitlines(), found.splitlines(), "reviewed", "now", n=1))
+    assert not changed, f"review what changed; when it is meant: make snapshots\n{changed}"
 
 
 def test_no_snapshot_is_left_over():
