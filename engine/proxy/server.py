@@ -21,6 +21,7 @@ from engine.proxy.dial import Dialer
 from engine.proxy.entry import Entry
 from engine.proxy.holding import Holding
 from engine.proxy.names import NameServer
+from engine.proxy.open_files import allow_open_files
 from engine.proxy.recorder import Recorder
 from engine.proxy.spec import Injection, ProxySpec
 from engine.proxy.transparent import TransparentSockets
@@ -113,6 +114,7 @@ class ProxyServer:
             loop.create_task(records.run(), name="moat proxy records"),
             loop.create_task(self._sweep(), name="moat proxy sweep"),
         }
+        allow_open_files()
         gc.freeze()  # what was imported stays; no collection has to walk it
         await self._listen(sock, Entry.PROXY)
         if transparent is not None:

@@ -113,7 +113,7 @@ class Supervisor:
             self._become(**ending)
             return self.info
         except BaseException as error:
-            explained = " ".join(error.lines()) if isinstance(error, MoatError) else type(error).__name__
+            explained = str(error) if isinstance(error, MoatError) else type(error).__name__
             # What is raised says that the disk is full: not a second time.
             self._unwritten_said |= isinstance(error, HomeError | AuditError)
             self._become(state=RunState.FAILED, ended_at=timestamp(), error=explained)
