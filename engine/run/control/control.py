@@ -18,6 +18,7 @@ import msgspec
 from engine.errors import HomeError, RunStateError
 from engine.events import ControlReply, ControlRequest
 from engine.home import Home
+from engine.run.control.connecting import connect
 from engine.run.control.socket_path import short_path
 from engine.run.control.socket_peer import SocketPeer, peer_of
 
@@ -108,7 +109,7 @@ async def open_talk(
     try:
         async with asyncio.timeout(timeout):
             with short_path(path) as name:
-                reader, writer = await asyncio.open_unix_connection(name)
+                reader, writer = await connect(name)
             try:
                 writer.write(msgspec.json.encode(request) + b"\n")
                 await writer.drain()
