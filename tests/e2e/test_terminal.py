@@ -81,6 +81,11 @@ def test_pipes_are_binary_clean_and_codes_are_the_commands_own(talk):
     assert any(entry["exit_code"] == 42 for entry in execs(talk))
 
 
+def test_input_that_the_command_does_not_take(talk):
+    done = talk("exec", "talk", "--", "sh", "-c", "head -c 1; exit 3", given=b"x" * 5_000_000, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"x", b"")
+
+
 @pytest.mark.parametrize(("number", "name", "code"), [(signal.SIGINT, "INT", 7), (signal.SIGHUP, "HUP", 129)])
 def test_a_signal_reaches_the_command_through_pipes(talk, number, name, code):
     script = f"trap 'echo caught; touch /tmp/{name}; exit 7' {name}; echo ready; while :; do sleep 0.05; done"

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from engine.run.terminals.terminal import AgentIO
 
 _READ = 4096
+_CHUNKS = 16  # read ahead of what the agent takes
 
 
 @contextlib.asynccontextmanager
@@ -39,26 +40,35 @@ async def _feed(
 ) -> None:
     """A thread reads, because a regular file cannot be waited for; it dies with the process."""
     loop = asyncio.get_running_loop()
-    chunks: asyncio.Queue[bytes] = asyncio.Queue(maxsize=16)
+    chunks: asyncio.Queue[bytes] = asyncio.Queue()  # bounded by the room
+    room = threading.Semaphore(_CHUNKS)
+    over = threading.Event()
 
     def read() -> None:
-        while True:
+        data = b"-"
+        while data:
+            room.acquire()
+            if over.is_set():
+                return
             try:
                 data = os.read(fd, _READ)
             except OSError:
                 data = b""
             try:
-                asyncio.run_coroutine_threadsafe(chunks.put(data), loop).result()
-            except (RuntimeError, asyncio.CancelledError):
-                return
-            if not data:
-                return
+                loop.call_soon_threadsafe(chunks.put_nowait, data)
+            except RuntimeError:
+                return  # the loop is closed: all is over
 
     threading.Thread(target=read, name="moat-stdin", daemon=True).start()
-    with contextlib.suppress(OSError, ConnectionError):
-        while data := await chunks.get():
-            await write(data)
-        await close_stdin()
+    try:
+        with contextlib.suppress(OSError, ConnectionError):
+            while data := await chunks.get():
+                await write(data)
+                room.release()
+            await close_stdin()
+    finally:
+        over.set()
+        room.release()
 
 
 async def _follow_size(fd: int, resize: Callable[[int, int], Awaitable[None]]) -> None:
