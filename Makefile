@@ -25,7 +25,7 @@ demo: venv
 
 # pytest comes last, so that its closing line closes the output.
 test: venv machine tools lint
-	@$(BIN)/python -m pytest -m 'not benchmark' -n 3 --dist loadfile
+	@$(BIN)/python -m pytest -m 'not benchmark' -n 4 --dist loadfile
 
 lint: venv
 	@$(BIN)/ruff check .
