@@ -220,6 +220,10 @@ class LineView[Item](ScrollView, can_focus=True):
         super().notify_style_update()
         self._strips.clear()
 
+    def watch_show_vertical_scrollbar(self, shown: bool) -> None:
+        if shown:  # as in `_settle`: it comes with the place of the list that it was last shown for
+            self.vertical_scrollbar.position = self.scroll_y
+
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
         if self._settling or not self.is_mounted:

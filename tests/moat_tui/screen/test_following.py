@@ -26,13 +26,20 @@ def list_of(pilot) -> RequestList:
     return pilot.app.screen.query_one(RequestList)
 
 
+def bar_is_at_end(pilot) -> bool:
+    view = list_of(pilot)
+    return view.max_scroll_y > 0 and view.vertical_scrollbar.position == view.max_scroll_y
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_it_follows_the_end(screen, home, busy_run, size):
     async with screen(size) as pilot:
         await wait_for(pilot, lambda: getattr(list_of(pilot).current, "id", "") == "req_0100")
+        await wait_for(pilot, lambda: bar_is_at_end(pilot))
         write_requests(home, RUN.id, request(101))
         await wait_for(pilot, lambda: getattr(list_of(pilot).current, "id", "") == "req_0101")
         assert list_of(pilot).scroll_offset.y == list_of(pilot).max_scroll_y
+        assert bar_is_at_end(pilot)
         await wait_for(pilot, lambda: "following" in screen_text(pilot))
 
 
