@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase, translate
+from functools import cache
 
 _SECRET = (
     ".env*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk", "*.age",
@@ -14,7 +15,6 @@ _SECRET = (
     "*credentials*", "secret*", "*.secret", "*.secrets", "*.tfstate*", "*.tfvars", ".dockercfg", "kubeconfig",
     "*service-account*.json", "*service_account*.json",
 )  # fmt: skip
-_SECRET_NAME = re.compile("|".join(map(translate, _SECRET)))
 _SECRET_PATHS = (".docker/config.json", ".kube/config", ".config/gh/hosts.yml")
 
 # Other people's code and what a build makes: looked at last, so that it does not use up the limits, and
@@ -57,15 +57,25 @@ _RUN_LATER = (
     ("AGENTS.md", "the next agent obeys it"),
     (".claude/*", "the next agent obeys it"),
 )
-# One search for all of them: nearly every path is none of these.
-_RUNS_LATER = re.compile("|".join(translate(form) for name, _ in _RUN_LATER for form in (name, f"*/{name}")))
+
+
+# One search for all forms: nearly every path is none of them. Made when there is a path to look at, for a
+# run begins before there is.
+@cache
+def _secret_name() -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, _SECRET)))
+
+
+@cache
+def _run_later() -> re.Pattern[str]:
+    return re.compile("|".join(translate(form) for name, _ in _RUN_LATER for form in (name, f"*/{name}")))
 
 
 def is_secret(path: str) -> bool:
     """Whether a file of this name often holds a secret: it is told apart, and never copied."""
     lowered = path.lower()
     name = lowered.rpartition("/")[2]
-    return _SECRET_NAME.match(name) is not None or any(
+    return _secret_name().match(name) is not None or any(
         lowered == place or lowered.endswith("/" + place) for place in _SECRET_PATHS
     )
 
@@ -91,7 +101,7 @@ def runs_later(path: str) -> str:
     """Why a change of this file may act on somebody's machine without their doing; "" when it does not."""
     if path.startswith(".git/hooks/") and path.endswith(".sample"):
         return ""
-    if _RUNS_LATER.match(path) is None:
+    if _run_later().match(path) is None:
         return ""
     for form, why in _RUN_LATER:
         if fnmatchcase(path, form) or fnmatchcase(path, "*/" + form):
