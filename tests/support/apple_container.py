@@ -20,6 +20,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -158,9 +160,10 @@ class Program:
         file = self.state / "networks" / name
         if not file.exists():
             raise Failed(f'Error: notFound: "failed to delete one or more networks: ["{name}"]"')
-        for other in (self.state / "containers").glob("*.json"):
-            if json.loads(other.read_text())["network"] == name:
-                raise Failed(f'Error: internalError: "delete failed for one or more networks: ["{name}"]"')
+        with self._alone():
+            others = [json.loads(other.read_text()) for other in (self.state / "containers").glob("*.json")]
+        if any(other["network"] == name for other in others):
+            raise Failed(f'Error: internalError: "delete failed for one or more networks: ["{name}"]"')
         file.unlink()
         say(name)
 
@@ -232,14 +235,25 @@ class Program:
         return self.state / "containers" / f"{name}.json"
 
     def _read(self, name: str) -> dict[str, object]:
-        return json.loads(self._file(name).read_text())
+        try:
+            return json.loads(self._file(name).read_text())
+        except FileNotFoundError:
+            raise Failed(f"Error: No such container: {name}") from None
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Every command is a process; no two of them change what is known of a container at once."""
+        with (self.state / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _write(self, name: str, **changes: object) -> None:
         file = self._file(name)
-        if file.exists():
-            fresh = file.with_suffix(f".{os.getpid()}")
-            fresh.write_text(json.dumps(self._read(name) | changes))
-            fresh.replace(file)
+        with self._alone():
+            if file.exists():
+                fresh = file.with_suffix(f".{os.getpid()}")
+                fresh.write_text(json.dumps(self._read(name) | changes))
+                fresh.replace(file)
 
     def _described(self, name: str) -> dict[str, object]:
         made = self._read(name)
@@ -262,8 +276,10 @@ class Program:
 
     def list(self, words: list[str]) -> None:
         assert words == ["--all", "--format", "json"], words
-        names = sorted(file.stem for file in (self.state / "containers").glob("*.json"))
-        say(json.dumps([self._described(name) for name in names]))
+        with self._alone():
+            names = sorted(file.stem for file in (self.state / "containers").glob("*.json"))
+            described = [self._described(name) for name in names]
+        say(json.dumps(described))
 
     def _inside(self, name: str, user: str, workdir: str, words: list[str]) -> list[str]:
         root = self.state / "root"
@@ -344,11 +360,15 @@ class Program:
         if not self._file(name).exists():
             raise Failed(f"Error: No such container: {name}")
         pid = int(self._read(name)["pid"])
-        if not pid:
-            raise Failed(f'Error from APIServer: invalidState: "container {name} is not running"')
-        # bubblewrap's own process only waits for the agent
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        os.kill(int(children[0]) if children else pid, number)
+        try:
+            if not pid:
+                raise ProcessLookupError
+            # bubblewrap's own process only waits for the agent
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            os.kill(int(children[0]) if children else pid, number)
+        except (FileNotFoundError, ProcessLookupError):
+            message = f'Error from APIServer: invalidState: "container {name} is not running"'
+            raise Failed(message) from None
 
     def kill(self, words: list[str]) -> None:
         number = signal.Signals[words[1]] if words[0] == "--signal" else signal.SIGKILL
@@ -370,9 +390,10 @@ class Program:
         if not self._file(name).exists():
             missing = f'notFound: "container with ID {name} not found"'
             raise Failed(f'Error: internalError: "failed to delete container" (cause: "{missing}")')
-        if self._read(name)["pid"]:
+        with suppress(Failed):  # it has ended
             self._signal(name, signal.SIGKILL)
-        self._file(name).unlink()
+        with self._alone():
+            self._file(name).unlink()
         say(name)
 
 
