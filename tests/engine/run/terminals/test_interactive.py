@@ -23,13 +23,10 @@ async def nothing(*_) -> None:
     """What is asked of the agent beside its input."""
 
 
-def reader() -> threading.Thread | None:
-    return next((thread for thread in threading.enumerate() if thread.name == "moat-stdin"), None)
-
-
 def test_the_reader_ends_with_an_agent_that_takes_nothing_more(endless):
     """Without a word: a thread that dies of an error says so on the person's terminal."""
     taken = []
+    before = set(threading.enumerate())  # another test's reader may wait for input that never comes
 
     async def life() -> None:
         enough = asyncio.Event()
@@ -43,8 +40,7 @@ def test_the_reader_ends_with_an_agent_that_takes_nothing_more(endless):
             await asyncio.wait_for(enough.wait(), 5)
 
     asyncio.run(life())
-    thread = reader()
-    if thread is not None:
+    for thread in set(threading.enumerate()) - before:
         thread.join(5)
         assert not thread.is_alive()
     assert len(taken) == 1
