@@ -283,19 +283,8 @@ class Program:
 
     def _inside(self, name: str, user: str, workdir: str, words: list[str]) -> list[str]:
         root = self.state / "root"
-        enter = [
-            os.environ["BWRAP"],
-            "--bind",
-            str(root),
-            "/",
-            "--ro-bind",
-            "/usr",
-            "/usr",
-            "--proc",
-            "/proc",
-            "--dev",
-            "/dev",
-        ]
+        enter = [os.environ["BWRAP"], "--bind", str(root), "/", "--ro-bind", "/usr", "/usr"]
+        enter += ["--proc", "/proc", "--dev", "/dev"]
         for source, target, read_only in self._read(name)["mounts"]:
             enter += ["--ro-bind" if read_only else "--bind", source, target]
         enter += ["--clearenv", "--setenv", "PATH", "/usr/local/bin:/usr/bin:/bin", "--chdir", workdir]
